@@ -1,0 +1,46 @@
+"""Rendered scenes on disk: made once with every core, then read as a memory map."""
+
+from __future__ import annotations
+
+import multiprocessing
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from workshop.pocket import draw, scenes
+
+SIZE = 128
+"""Side of every picture of the pocket world, in pixels."""
+
+
+def _pixels(job: tuple[scenes.Scene, bool]) -> np.ndarray:
+    scene, rich = job
+    return np.asarray(draw.to_image(scene, SIZE, rich=rich))
+
+
+def rendered(
+    folder: Path, count: int, *, seed: int, test: bool = False, rich: bool = False
+) -> tuple[list[scenes.Scene], np.ndarray]:
+    """The first `count` scenes of `scenes.stream(seed, test=test)` and their pictures.
+
+    returns: the scenes, and a read-only memory map of uint8 pictures, (count, 128, 128, 3)
+
+    Pictures are drawn on the first call and kept in `folder`; later calls only read them.
+    """
+    from tqdm.auto import tqdm
+
+    chosen = list(islice(scenes.stream(seed, test=test), count))
+    finish = "rich" if rich else "plain"
+    path = Path(folder) / f"renders-{finish}-{'test' if test else 'train'}-{seed}-{count}.npy"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (count, SIZE, SIZE, 3))
+        with multiprocessing.Pool() as pool:
+            drawn = pool.imap(_pixels, ((scene, rich) for scene in chosen), chunksize=64)
+            for i, picture in enumerate(tqdm(drawn, total=count, desc=f"draw {finish}", unit="picture")):
+                pictures[i] = picture
+        pictures.flush()
+        partial.rename(path)
+    return chosen, np.load(path, mmap_mode="r")

@@ -1,0 +1,85 @@
+"""The reader stage: the attribute reader learns from renders, blurred and noisy ones, and renders that went through the VAE."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from workshop.pocket import reader
+from workshop.pocket.base_stage import encoded, load_vae
+from workshop.pocket.dataset import SIZE, rendered
+from workshop.pocket.train import compiled
+from workshop.pocket.vae_stage import PLAIN, single_frame, to_tensor
+
+DECODED = 6000
+"""How many training renders are decoded from their latents, so that the reader knows what the VAE does to a picture."""
+
+
+@torch.no_grad()
+def decoded(folder: Path, device: str) -> np.ndarray:
+    """The first training renders after a round trip through the VAE, uint8 (DECODED, 128, 128, 3); made on the first call."""
+    from tqdm.auto import tqdm
+
+    path = Path(folder) / f"decoded-{DECODED}.npy"
+    if not path.exists():
+        vae, latents = load_vae(folder).to(device), encoded(folder, device)
+        pictures = np.empty((DECODED, SIZE, SIZE, 3), np.uint8)
+        decode = compiled(vae.decode)
+        for start in tqdm(range(0, DECODED, 50), desc="decode", unit="batch"):
+            part = torch.from_numpy(np.asarray(latents[start : start + 50])).float().to(device)
+            with single_frame(), torch.autocast(device, torch.bfloat16):
+                pixels = decode(part).float()
+            pixels = ((pixels.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
+            pictures[start : start + 50] = pixels.cpu().numpy()
+        np.save(path, pictures)
+    return np.load(path, mmap_mode="r")
+
+
+def worsen(pictures: torch.Tensor) -> torch.Tensor:
+    """Shift by up to four pixels, change brightness a little, blur half of them, add noise: pictures a generator might make."""
+    batch = len(pictures)
+    shift = torch.randint(-4, 5, (2,)).tolist()
+    x = torch.roll(pictures, shift, dims=(2, 3))
+    x = x * (0.9 + 0.2 * torch.rand(batch, 1, 1, 1)) + 0.1 * torch.randn(batch, 3, 1, 1) * 0.5
+    small = F.interpolate(x[: batch // 2], scale_factor=0.5, mode="area")
+    x = torch.cat([F.interpolate(small, size=x.shape[2:], mode="bilinear"), x[batch // 2 :]])
+    return x + 0.1 * torch.rand(batch, 1, 1, 1) * torch.randn_like(x)
+
+
+class ReaderStage:
+    name, steps, rate, batch, ema = "reader", 2500, 2e-3, 64, 0.998
+
+    def __init__(self, folder: Path, device: str) -> None:
+        self.device, self.folder = device, folder
+        self.network = reader.Reader().to(device)
+        self.scenes, self.renders = rendered(folder, PLAIN[0], seed=PLAIN[1])
+        self.decoded = decoded(folder, device)
+        self.labels = torch.tensor([reader.targets(scene) for scene in self.scenes])
+        self.fast_read = compiled(self.network.forward)
+
+    def loss(self, step: int) -> torch.Tensor:
+        rng = np.random.default_rng(step)
+        fresh = np.sort(rng.integers(len(self.renders), size=self.batch // 2))
+        through = np.sort(rng.integers(len(self.decoded), size=self.batch // 2))
+        pictures = worsen(to_tensor(np.concatenate([self.renders[fresh], self.decoded[through]])))
+        pictures, labels = pictures.to(self.device), self.labels[np.concatenate([fresh, through])].to(self.device)
+        with torch.autocast(self.device, torch.bfloat16):
+            parts = reader.per_attribute(self.fast_read(pictures).float())
+        return torch.stack([F.cross_entropy(part, labels[:, i]) for i, part in enumerate(parts)]).mean()
+
+    @torch.no_grad()
+    def report(self) -> str:
+        shown, renders = rendered(self.folder, 200, seed=3, test=True)
+        parts = reader.per_attribute(self.network(to_tensor(renders, self.device)))
+        best = torch.stack([part.argmax(1) for part in parts], dim=1).cpu()
+        labels = torch.tensor([reader.targets(scene) for scene in islice(shown, len(renders))])
+        right = (best == labels)[labels > 0]
+        return f"{right.float().mean():.4f} of attributes right on held-out renders"
+
+
+def make(folder: Path, device: str) -> ReaderStage:
+    return ReaderStage(folder, device)
