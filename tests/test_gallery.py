@@ -1,0 +1,214 @@
+"""Pictures keep how they were made, are saved whole or not at all, and are shown with words."""
+
+from __future__ import annotations
+
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from PIL import Image
+
+from workshop import gallery, profiles
+from workshop.profiles import Profile
+
+POCKET = Profile("pocket", "cpu", "float32", 128, Path("pocket"), "of a test")
+HOW = {"prompt": "a dog", "seed": 3, "steps": 40, "guidance": 4.0}
+
+
+@pytest.fixture(autouse=True)
+def folders(monkeypatch, tmp_path):
+    monkeypatch.setenv("WORKSHOP_PICTURES", str(tmp_path / "pictures"))
+    monkeypatch.setattr(gallery, "FALLBACK", tmp_path / "fallback")
+    monkeypatch.setattr(profiles, "_current", POCKET)
+
+
+def picture(color: str = "red", size: tuple[int, int] = (128, 128)) -> Image.Image:
+    return Image.new("RGB", size, color)
+
+
+class Figures(HTMLParser):
+    """Collects the images and captions of shown HTML."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.images: list[dict[str, str | None]] = []
+        self.captions: list[str] = []
+        self.inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.inside = tag == "figcaption"
+        if tag == "img":
+            self.images.append(dict(attrs))
+
+    def handle_data(self, data):
+        if self.inside:
+            self.captions.append(data)
+
+    def handle_endtag(self, tag):
+        self.inside = False
+
+
+def test_a_saved_picture_carries_how_it_was_made(tmp_path):
+    prompt = "이 사랑 넘치는 부부 — “café”\nnaïve"
+    path = gallery.save(
+        picture(),
+        "couple",
+        **{**HOW, "prompt": prompt},
+        model="Qwen-Image-Edit",
+        alt="two people",
+        lora="ArtAug",
+    )
+    assert path == tmp_path / "pictures" / "pocket" / "couple.png"
+    image = gallery.load("couple")
+    assert image.getpixel((5, 5)) == (255, 0, 0)
+    found = {
+        key: image.info[key]
+        for key in ("prompt", "seed", "steps", "guidance", "model", "profile", "made by", "alt", "lora")
+    }
+    assert found == {
+        "prompt": prompt,
+        "seed": "3",
+        "steps": "40",
+        "guidance": "4.0",
+        "model": "Qwen-Image-Edit",
+        "profile": "pocket",
+        "made by": "pocket model",
+        "alt": "two people",
+        "lora": "ArtAug",
+    }
+    assert re.fullmatch(r"torch 2\S+, diffsynth 2\.1\.12, transformers 5\S+", image.info["versions"])
+
+
+def test_saving_again_replaces_the_picture_and_leaves_nothing_else(tmp_path):
+    gallery.save(picture("red"), "dog", **HOW)
+    path = gallery.save(picture("blue"), "dog", **HOW)
+    assert gallery.load("dog").getpixel((0, 0)) == (0, 0, 255)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_save_that_fails_leaves_the_old_picture_and_no_temporary_file(monkeypatch):
+    path = gallery.save(picture("red"), "dog", **HOW)
+    before = path.read_bytes()
+
+    def half(self, file, **options):
+        file.write(b"half a picture")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", half)
+    with pytest.raises(OSError, match="no space left"):
+        gallery.save(picture("blue"), "dog", **HOW)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_load_prefers_your_own_picture_and_says_which_it_took(tmp_path, capsys):
+    gallery.FALLBACK.mkdir()
+    shipped = gallery.save(picture("blue"), "dog", **HOW)
+    shipped.rename(gallery.FALLBACK / "dog.png")
+    assert gallery.load("dog").getpixel((0, 0)) == (0, 0, 255)
+    said = capsys.readouterr().out
+    assert said.startswith("dog: the shipped picture ") and "made by pocket model, because " in said
+    gallery.save(picture("red"), "dog", **HOW)
+    assert gallery.load("dog").getpixel((0, 0)) == (255, 0, 0)
+    assert capsys.readouterr().out.startswith("dog: your own picture, ")
+
+
+def test_a_picture_that_is_nowhere_names_both_places():
+    with pytest.raises(
+        FileNotFoundError, match=r"no picture named 'cat': neither .*pocket/cat\.png nor .*fallback/cat\.png"
+    ):
+        gallery.load("cat")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", None])
+def test_an_unreadable_picture_is_an_error_and_not_a_fallback(content):
+    path = gallery.save(picture(), "dog", **HOW)
+    path.write_bytes(path.read_bytes()[:-60] if content is None else content)
+    gallery.FALLBACK.mkdir()
+    picture().save(gallery.FALLBACK / "dog.png")
+    with pytest.raises(OSError, match=r"dog\.png is not a whole picture .*Delete it, or make it again"):
+        gallery.load("dog")
+
+
+@pytest.mark.parametrize("name", ["../dog", "a/b", "", ".hidden", "C:dog"])
+def test_a_name_that_is_a_path_is_refused(name: str):
+    with pytest.raises(ValueError, match="letters, digits"):
+        gallery.save(picture(), name, **HOW)
+
+
+def test_figures_have_alt_text_caption_and_a_size_for_the_last_row():
+    html = gallery.figures([picture()], ["seed <b>3</b> & more"], alts=['a "red" square'])
+    shown = Figures(html)
+    assert shown.images[0]["alt"] == 'a "red" square'
+    assert "".join(shown.captions) == "seed <b>3</b> & more"
+    assert "width:384px" in shown.images[0]["style"] and "image-rendering:auto" in shown.images[0]["style"]
+    assert shown.images[0]["src"].startswith("data:image/png;base64,")
+
+
+def test_crisp_keeps_the_pixels_edges():
+    assert "image-rendering:pixelated" in gallery.figures([picture()], [""], alts=["x"], crisp=True)
+
+
+def test_a_large_picture_is_embedded_smaller_than_it_is_saved():
+    large = Image.effect_noise((1328, 1328), 50).convert("RGB")
+    src = Figures(gallery.figures([large], [""], alts=["noise"])).images[0]["src"]
+    assert src.startswith("data:image/jpeg;base64,")
+    assert len(src) < 1_000_000
+    assert large.size == (1328, 1328)
+
+
+def test_a_grid_has_as_many_columns_as_asked_and_never_more_than_pictures():
+    four = [picture()] * 6
+    assert "repeat(3," in gallery.figures(four, [""] * 6, alts=["x"] * 6, columns=3)
+    assert "repeat(4," in gallery.figures(four, [""] * 6, alts=["x"] * 6)
+    assert "repeat(2," in gallery.figures(four[:2], [""] * 2, alts=["x"] * 2, columns=9)
+
+
+@pytest.fixture
+def notebook(monkeypatch) -> list[str]:
+    """A Jupyter kernel as far as show() can tell; returns the HTML it displays."""
+    displayed: list[str] = []
+
+    class ZMQInteractiveShell:
+        pass
+
+    ipython, module = ModuleType("IPython"), ModuleType("IPython.display")
+    ipython.get_ipython = ZMQInteractiveShell
+    module.HTML, module.display = str, displayed.append
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    return displayed
+
+
+def test_show_takes_alt_text_from_what_is_given_then_the_file_then_the_caption(notebook):
+    gallery.save(picture(), "dog", **HOW, alt="a brown dog")
+    saved = gallery.load("dog")
+    gallery.show([saved, saved, picture()], ["one", "two", "three"], alt=["given", "", ""])
+    (html,) = notebook
+    assert [image["alt"] for image in Figures(html).images] == ["given", "a brown dog", "three"]
+
+
+def test_show_takes_one_picture_with_one_caption(notebook):
+    gallery.show(picture(), "pocket model, seed 3")
+    assert Figures(notebook[0]).captions == ["pocket model, seed 3"]
+
+
+def test_captions_must_be_as_many_as_pictures(notebook):
+    with pytest.raises(ValueError, match="captions: got 1 for 2 pictures"):
+        gallery.show([picture(), picture()], ["one"])
+    assert notebook == []
+
+
+def test_outside_a_notebook_the_words_are_printed(capsys):
+    gallery.show([picture()], ["pocket model, seed 3"], alt="a red square")
+    assert capsys.readouterr().out == "[picture 128×128 px] pocket model, seed 3\n"
+
+
+def test_without_a_profile_saving_says_what_to_call(monkeypatch):
+    monkeypatch.setattr(profiles, "_current", None)
+    with pytest.raises(RuntimeError, match=r"profiles\.use\(\)"):
+        gallery.save(picture(), "dog", **HOW)

@@ -1,0 +1,400 @@
+"""Parts are shared and read once, bad files named first, freeing proved; pictures get 3-D positions."""
+
+from __future__ import annotations
+
+import gc
+import math
+import shutil
+import sys
+import weakref
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from fake_weights import fill
+
+from workshop import loading, models, profiles
+from workshop.profiles import Profile
+
+ROLES = ("dit", "text_encoder", "vae", "tokenizer", "processor")
+
+
+class Part:
+    """A model or tokenizer as far as loading looks at it."""
+
+    def __init__(self, path: str | list[str]) -> None:
+        self.path = path
+        self.hooks: list = []
+
+    def parameters(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(nbytes=1000)]
+
+    def register_forward_pre_hook(self, hook, *, with_kwargs: bool) -> None:
+        self.hooks.append(hook)
+
+
+@pytest.fixture
+def profile(monkeypatch, tmp_path) -> Profile:
+    """The pocket profile with stand-ins for all weights; nothing is loaded."""
+    fill(tmp_path)
+    pocket = Profile("pocket", "cpu", "float32", 128, tmp_path, "of a test")
+    monkeypatch.setattr(Profile, "dtype", "float32")
+    monkeypatch.setattr(profiles, "_current", pocket)
+    monkeypatch.setattr(profiles, "register_pocket", lambda: None)
+    monkeypatch.setattr(loading, "_parts", {})
+    monkeypatch.setattr(loading, "_pipelines", {})
+    return pocket
+
+
+@pytest.fixture
+def read(monkeypatch, profile) -> list[str]:
+    """A diffsynth that only notes what it is told to read; returns those paths below the models' folder."""
+    paths: list[str] = []
+
+    class FakePipeline(SimpleNamespace):
+        @staticmethod
+        def from_pretrained(*, torch_dtype, device, model_configs, tokenizer_config, processor_config):
+            pipe = FakePipeline(**dict.fromkeys(ROLES))
+            for config in [*model_configs, tokenizer_config, processor_config]:
+                if config is not None:
+                    first = config.path if isinstance(config.path, str) else config.path[0]
+                    _, repo, folder = Path(first).relative_to(profile.models).parts[:3]
+                    paths.append(f"{repo}/{folder}")
+                    setattr(pipe, {"transformer": "dit"}.get(folder, folder), Part(config.path))
+            return pipe
+
+    fake = ModuleType("diffsynth.pipelines.qwen_image")
+    fake.ModelConfig, fake.QwenImagePipeline = SimpleNamespace, FakePipeline
+    for name in ("diffsynth", "diffsynth.pipelines"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, fake.__name__, fake)
+    return paths
+
+
+def test_three_pipelines_share_text_encoder_vae_and_tokenizer_and_nothing_is_read_twice(read, capsys):
+    first, edit, multi = (loading.load_pipeline(name) for name in loading.names())
+    assert first.text_encoder is edit.text_encoder is multi.text_encoder
+    assert first.vae is edit.vae is multi.vae and first.tokenizer is multi.tokenizer
+    assert edit.processor is multi.processor and first.processor is None
+    assert len({id(pipe.dit) for pipe in (first, edit, multi)}) == 3
+    assert sorted(read) == [
+        "Qwen-Image-Edit-2509/transformer",
+        "Qwen-Image-Edit/processor",
+        "Qwen-Image-Edit/transformer",
+        "Qwen-Image/text_encoder",
+        "Qwen-Image/tokenizer",
+        "Qwen-Image/transformer",
+        "Qwen-Image/vae",
+    ]
+    assert (
+        "Qwen-Image-Edit: text_encoder, vae, tokenizer shared with what was loaded before"
+        in capsys.readouterr().out
+    )
+
+
+def test_loading_again_gives_the_same_pipeline_and_reads_nothing(read):
+    first = loading.load_pipeline("Qwen-Image")
+    count = len(read)
+    assert loading.load_pipeline() is first
+    assert len(read) == count == 4
+
+
+def test_all_shards_go_to_diffsynth_in_order(read, profile):
+    pipe = loading.load_pipeline()
+    assert [Path(path).name for path in pipe.text_encoder.path] == [
+        f"model-0000{n}-of-00004.safetensors" for n in (1, 2, 3, 4)
+    ]
+    assert pipe.tokenizer.path == str(profile.models / "Qwen/Qwen-Image/tokenizer/")
+
+
+def test_the_text_encoder_is_hooked_once_however_often_it_is_shared(read):
+    for name in loading.names():
+        pipe = loading.load_pipeline(name)
+    assert len(pipe.text_encoder.hooks) == 1
+
+
+def test_a_wrong_name_lists_the_right_ones(read):
+    with pytest.raises(
+        ValueError, match=r"no pipeline named 'qwen'\. These are: Qwen-Image, Qwen-Image-Edit, "
+    ):
+        loading.load_pipeline("qwen")
+
+
+def test_bad_files_are_all_named_before_diffsynth_is_called(read, profile):
+    repo = profile.models / "Qwen/Qwen-Image"
+    (repo / "vae/diffusion_pytorch_model.safetensors").unlink()
+    cut = repo / "text_encoder/model-00003-of-00004.safetensors"
+    cut.write_bytes(cut.read_bytes()[:-1])
+    with pytest.raises(FileNotFoundError) as error:
+        loading.load_pipeline()
+    said = str(error.value)
+    assert said.startswith("Qwen-Image cannot be loaded under the pocket profile:")
+    assert f"{repo / 'vae/diffusion_pytorch_model.safetensors'}: missing" in said
+    assert f"{cut}: cut short" in said and "git checkout -- data/pocket" in said
+    assert read == [] and loading.loaded() == ()
+
+
+def test_a_pipeline_the_pocket_does_not_have_yet_says_so(read, profile):
+    shutil.rmtree(profile.models / "Qwen/Qwen-Image-Edit")
+    with pytest.raises(FileNotFoundError, match="the pocket profile has no weights for Qwen-Image-Edit yet"):
+        loading.load_pipeline("Qwen-Image-Edit")
+
+
+def test_the_real_weights_must_be_the_published_ones(read, profile):
+    real = replace(profile, name="mi300x")
+    with pytest.raises(
+        FileNotFoundError, match=r"another model: .*\n  → python -m workshop download Qwen-Image"
+    ):
+        loading.load_pipeline(profile=real)
+
+
+def test_a_part_that_diffsynth_does_not_find_is_an_error(read, monkeypatch):
+    pipeline = sys.modules["diffsynth.pipelines.qwen_image"].QwenImagePipeline
+    monkeypatch.setattr(
+        pipeline, "from_pretrained", lambda **options: SimpleNamespace(**dict.fromkeys(ROLES))
+    )
+    with pytest.raises(RuntimeError, match="DiffSynth read the files but found no dit in them"):
+        loading.load_pipeline()
+    assert loading.loaded() == ()
+
+
+def test_another_profiles_pipeline_is_not_handed_out(read, profile, tmp_path):
+    loading.load_pipeline()
+    with pytest.raises(RuntimeError, match=r"Qwen-Image is loaded from .*Call free\(\) first"):
+        loading.load_pipeline(profile=replace(profile, models=tmp_path / "elsewhere"))
+
+
+def test_free_lets_everything_go_although_a_variable_holds_the_pipeline(read, capsys):
+    pipe = loading.load_pipeline()
+    watched = weakref.ref(pipe.dit)
+    capsys.readouterr()
+    freed = loading.free()
+    assert watched() is None and pipe.dit is None
+    assert freed.alive == () and freed.weights == 4 * 1000
+    assert set(freed.parts) == {f"{role} of Qwen/Qwen-Image" for role in ROLES[:4]}
+    assert loading.loaded() == ()
+    said = capsys.readouterr().out
+    assert "Let go: " in said and "came back" in said and "All of it is gone from memory" in said
+
+
+def test_free_keeps_what_another_pipeline_uses(read):
+    loading.load_pipeline("Qwen-Image")
+    edit = loading.load_pipeline("Qwen-Image-Edit")
+    freed = loading.free("Qwen-Image")
+    assert freed.parts == ("dit of Qwen/Qwen-Image",)
+    assert loading.loaded() == ("Qwen-Image-Edit",)
+    assert all(getattr(edit, role) is not None for role in ROLES)
+    before = len(read)
+    loading.load_pipeline("Qwen-Image")
+    assert read[before:] == ["Qwen-Image/transformer"]
+
+
+def test_free_says_so_if_a_variable_still_holds_a_part(read, capsys):
+    dit = loading.load_pipeline().dit
+    freed = loading.free("Qwen-Image")
+    assert freed.alive == ("dit of Qwen/Qwen-Image",)
+    assert "Still in memory: dit of Qwen/Qwen-Image. A variable holds it" in capsys.readouterr().out
+    assert dit.path
+
+
+def test_freeing_what_is_not_loaded_names_what_is(read, capsys):
+    with pytest.raises(
+        ValueError, match="'Qwen-Image-Edit' is not loaded, so it cannot be freed. Loaded: nothing"
+    ):
+        loading.free("Qwen-Image-Edit")
+    loading.free()
+    assert capsys.readouterr().out == "Nothing was loaded, nothing was freed.\n"
+
+
+IMAGE, START, END = 5, 3, 4  # token ids
+
+
+@pytest.fixture(scope="module")
+def text_encoder():
+    """A small random Qwen2.5-VL under DiffSynth's own forward."""
+    import torch
+    from diffsynth.models.qwen_image_text_encoder import QwenImageTextEncoder
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel
+
+    config = Qwen2_5_VLConfig(
+        image_token_id=IMAGE,
+        video_token_id=6,
+        vision_start_token_id=START,
+        vision_end_token_id=END,
+        text_config={
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "vocab_size": 64,
+            "rope_scaling": {"mrope_section": [2, 3, 3], "rope_type": "default"},
+            "pad_token_id": 0,
+        },
+        vision_config={
+            "depth": 1,
+            "hidden_size": 16,
+            "intermediate_size": 32,
+            "num_heads": 2,
+            "out_hidden_size": 32,
+            "fullatt_block_indexes": [0],
+        },
+    )
+    torch.manual_seed(0)
+    encoder = QwenImageTextEncoder.__new__(QwenImageTextEncoder)
+    torch.nn.Module.__init__(encoder)
+    encoder.config, encoder.model = config, Qwen2_5_VLModel(config)
+    return encoder.eval()
+
+
+@pytest.fixture
+def prompt():
+    """Two words, a picture of 3×2 tokens, three words: keywords as the edit pipeline passes them."""
+    import torch
+
+    ids = torch.tensor([[10, 11, START, *[IMAGE] * 6, END, 20, 21, 22]])
+    grid = torch.tensor([[1, 6, 4]])  # patches; 2×2 of them are one token
+    pixels = torch.randn(24, 3 * 2 * 14 * 14, generator=torch.Generator().manual_seed(1))
+    return {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "pixel_values": pixels,
+        "image_grid_thw": grid,
+    }
+
+
+def run(encoder, **inputs):
+    """Return the last hidden state and the positions the language model was given."""
+    import torch
+
+    seen = []
+    handle = encoder.model.language_model.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(kwargs["position_ids"]), with_kwargs=True
+    )
+    with torch.no_grad():
+        hidden = encoder(**inputs)[-1]
+    handle.remove()
+    return hidden, seen[0]
+
+
+@pytest.fixture
+def wrapped(text_encoder):
+    import copy
+
+    return loading.with_image_positions(copy.deepcopy(text_encoder))
+
+
+def test_without_the_wrapper_the_picture_gets_no_positions_of_its_own(text_encoder, prompt):
+    # If this fails, the fault is mended upstream and the wrapper can go.
+    assert run(text_encoder, **prompt)[1] is None
+
+
+def test_with_it_they_are_what_the_model_computes_when_told_the_token_types(text_encoder, wrapped, prompt):
+    import torch
+
+    types = (prompt["input_ids"] == IMAGE).int()
+    expected, positions = run(text_encoder, **prompt, mm_token_type_ids=types)
+    hidden, given = run(wrapped, **prompt)
+    assert torch.equal(given, positions)
+    assert torch.equal(hidden, expected)
+
+
+def test_with_it_rows_and_columns_differ_and_the_words_go_on_after_the_picture(wrapped, prompt):
+    _, positions = run(wrapped, **prompt)
+    time, row, column = positions[-3:, 0].tolist()
+    assert time == [0, 1, 2, 3, 3, 3, 3, 3, 3, 6, 7, 8, 9]
+    assert row == [0, 1, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9]
+    assert column == [0, 1, 2, 3, 4, 3, 4, 3, 4, 6, 7, 8, 9]
+
+
+def test_it_changes_what_the_model_reads_of_a_picture(text_encoder, wrapped, prompt):
+    import torch
+
+    flat, _ = run(text_encoder, **prompt)
+    deep, _ = run(wrapped, **prompt)
+    assert not torch.allclose(flat, deep, atol=1e-3)
+
+
+def test_a_prompt_without_a_picture_is_untouched_also_after_one_with(text_encoder, wrapped, prompt):
+    import torch
+
+    words = {
+        "input_ids": torch.tensor([[10, 11, 20, 21]]),
+        "attention_mask": torch.ones(1, 4, dtype=torch.long),
+    }
+    expected, _ = run(text_encoder, **words)
+    run(wrapped, **prompt)
+    hidden, positions = run(wrapped, **words)
+    assert positions is None
+    assert torch.equal(hidden, expected)
+
+
+def test_token_types_that_are_given_are_respected(wrapped, prompt):
+    import torch
+
+    none = torch.zeros_like(prompt["input_ids"], dtype=torch.int)
+    _, positions = run(wrapped, **prompt, mm_token_type_ids=none)
+    assert positions[-3:, 0].tolist() == [list(range(13))] * 3
+
+
+def test_wrapping_twice_is_wrapping_once(wrapped):
+    count = len(wrapped._forward_pre_hooks)
+    assert loading.with_image_positions(wrapped) is wrapped
+    assert len(wrapped._forward_pre_hooks) == count == 1
+
+
+@pytest.fixture
+def pocket(monkeypatch):
+    """The shipped pocket model, to be read by DiffSynth itself."""
+    monkeypatch.setattr(profiles, "find_gpu", lambda: (None, "no GPU was found"))
+    monkeypatch.setattr(loading, "_parts", {})
+    monkeypatch.setattr(loading, "_pipelines", {})
+    monkeypatch.setattr(profiles, "_current", None)
+    monkeypatch.setenv("DIFFSYNTH_MODEL_BASE_PATH", "")  # so that what use() sets is taken back
+    monkeypatch.setenv("DIFFSYNTH_SKIP_DOWNLOAD", "")
+    yield profiles.use("pocket")
+    loading.free()
+
+
+def test_the_shipped_model_loads_draws_shares_and_leaves_memory(pocket, tmp_path):
+    import torch
+
+    pipe = loading.load_pipeline("Qwen-Image")
+    assert next(pipe.dit.parameters()).dtype is torch.float32
+    image = pipe("a dog", seed=3, num_inference_steps=2, height=128, width=128)
+    assert image.size == (128, 128)
+    again = pipe("a dog", seed=3, num_inference_steps=2, height=128, width=128)
+    assert image.tobytes() == again.tobytes()
+
+    # A second pipeline over the same files: the edit repository gets the base model's transformer.
+    shutil.copytree(pocket.models / "Qwen", tmp_path / "Qwen")
+    loading.free()
+    moved = replace(pocket, models=tmp_path)
+    target = tmp_path / "Qwen/Qwen-Image-Edit/transformer"
+    shutil.copytree(tmp_path / "Qwen/Qwen-Image/transformer", target, dirs_exist_ok=True)
+    first, edit = (loading.load_pipeline(name, profile=moved) for name in ("Qwen-Image", "Qwen-Image-Edit"))
+    assert first.text_encoder is edit.text_encoder and first.vae is edit.vae
+    assert first.dit is not edit.dit and edit.processor is not None
+    picture = edit("a dog", seed=3, num_inference_steps=2, height=128, width=128)
+    assert picture.tobytes() == image.tobytes()
+
+    watched = [weakref.ref(module) for module in (first.dit, edit.dit, first.vae, first.text_encoder)]
+    freed = loading.free()
+    gc.collect()
+    assert freed.alive == () and [ref() for ref in watched] == [None] * 4
+    assert freed.weights == 4 * sum(
+        math.prod(entry["shape"])
+        for name in ("Qwen-Image", "Qwen-Image-Edit")
+        for part in models.MODELS[name].files
+        if not part.needs
+        for path in models.paths(models.MODELS[name], part, tmp_path)
+        for entry in models.read_header(path).values()
+    )
+
+
+def test_every_shipped_weight_file_is_whole(pocket):
+    files = sorted(pocket.models.rglob("*.safetensors"))
+    assert files
+    for file in files:
+        assert models.read_header(file), file

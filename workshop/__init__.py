@@ -1,0 +1,3 @@
+"""The helpers that the notebooks of the Qwen-Image Workshop share; importing it imports nothing heavy."""
+
+__version__ = "0.1.0"

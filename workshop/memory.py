@@ -1,0 +1,294 @@
+"""Memory of this process, of the card and of the host, and what a block of code costs.
+
+Units: GiB = 2**30 bytes. Sources: torch for this process on the GPU, torch or amdsmi for the whole card,
+psutil for the host. Any of them may be missing, broken or answer "N/A"; the report then says so and goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+GIB = 2**30
+MIB = 2**20
+AMDSMI_HOME = (
+    "/opt/rocm/share/amd_smi"  # ROCm's own; the package of that name on the index has no native library
+)
+SAMPLE_SECONDS = 0.02  # between two looks at the host memory
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One line of the report, in bytes; None is "not known", and the note says why."""
+
+    used: int | None = None
+    total: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, repr=False)
+class Report:
+    """What `report` found; shows itself as a table."""
+
+    process: Reading  # this process in host memory
+    gpu: Reading  # this process on the GPU
+    card: Reading  # everybody on the GPU
+    host: Reading  # everybody in host memory
+
+    def __repr__(self) -> str:
+        rows = (
+            ("this process, host", self.process),
+            ("this process, GPU", self.gpu),
+            ("the card", self.card),
+            ("the host", self.host),
+        )
+        lines = [f"{'memory':<20}{'used':>12}{'total':>12}"]
+        lines += [
+            f"{name:<20}{gib(row.used):>12}{gib(row.total):>12}  {row.note}".rstrip() for name, row in rows
+        ]
+        return "\n".join(lines)
+
+
+@dataclass
+class Tracked:
+    """What a block cost; filled when the block ends. peak and kept are above what was held before it."""
+
+    label: str
+    seconds: float = 0.0
+    peak: int | None = None  # bytes
+    kept: int | None = None  # bytes
+    where: str = "not measured"
+
+    def __str__(self) -> str:
+        cost = f"{self.label}: {self.seconds:.1f} s"
+        if self.peak is None:
+            return f"{cost}, memory {self.where}"
+        kept = gib(self.kept, sign="+")
+        return f"{cost}, peak +{gib(self.peak)}, kept {kept} ({self.where} memory of this process)"
+
+
+def gib(count: int | None, *, sign: str = "") -> str:
+    """Write bytes in GiB, small amounts in MiB; a dash for what is not known.
+
+    >>> gib(206_158_430_208), gib(5 * 2**20), gib(None)
+    ('192.00 GiB', '5.0 MiB', '–')
+    """
+    if count is None:
+        return "–"
+    if abs(count) < GIB / 10:
+        return f"{count / MIB:{sign}.1f} MiB"
+    return f"{count / GIB:{sign}.2f} GiB"
+
+
+def report() -> Report:
+    """Read all four. torch is asked only if it is imported already."""
+    process, host = _host()
+    torch = _gpu_torch()
+    if torch is None:
+        why = (
+            "no GPU that torch can use" if "torch" in sys.modules else "torch is not imported in this process"
+        )
+        return Report(process, Reading(note=why), Reading(note=why), host)
+    return Report(process, _on_gpu(torch), _card(torch), host)
+
+
+def held() -> tuple[str, int | None]:
+    """Say what this process holds: where ("GPU" if torch can use one, else "host"), and how many bytes."""
+    torch = _gpu_torch()
+    if torch is not None:
+        return "GPU", torch.cuda.memory_allocated()
+    return "host", _resident()
+
+
+def give_back() -> None:
+    """Give back to the card and to the host what torch and the C library keep for reuse."""
+    torch = _gpu_torch()
+    if torch is not None:
+        torch.cuda.empty_cache()
+    with contextlib.suppress(OSError, TypeError, AttributeError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+@contextmanager
+def track(label: str) -> Iterator[Tracked]:
+    """Time a block and watch its memory; prints one line when the block ends, also when it fails.
+
+    On a GPU the peak is torch's own; without one it is sampled every 20 ms, so a shorter peak is missed.
+    Blocks may be nested.
+    """
+    tracked = Tracked(label)
+    meter = _meter()
+    start = time.perf_counter()
+    try:
+        yield tracked
+    finally:
+        tracked.peak, tracked.kept = meter.stop()  # waits for the GPU, so the time is taken after it
+        tracked.seconds = time.perf_counter() - start
+        tracked.where = meter.where
+        print(tracked)
+
+
+class _GpuMeter:
+    where = "GPU"
+    running: ClassVar[list[_GpuMeter]] = []
+
+    def __init__(self, torch: ModuleType) -> None:
+        self.cuda = torch.cuda
+        self.cuda.synchronize()
+        self._note_peak()  # torch has one peak counter: meters around this one keep theirs before it is reset
+        self.cuda.reset_peak_memory_stats()
+        self.before = self.high = self.cuda.memory_allocated()
+        self.running.append(self)
+
+    def stop(self) -> tuple[int, int]:
+        self.cuda.synchronize()
+        self._note_peak()
+        self.running.remove(self)
+        return self.high - self.before, self.cuda.memory_allocated() - self.before
+
+    def _note_peak(self) -> None:
+        peak = self.cuda.max_memory_allocated()
+        for meter in self.running:
+            meter.high = max(meter.high, peak)
+
+
+class _HostMeter:
+    where = "host"
+
+    def __init__(self) -> None:
+        self.before = self.high = _resident()
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self._watch, daemon=True, name="workshop-memory")
+        self.thread.start()
+
+    def _watch(self) -> None:
+        while not self.done.wait(SAMPLE_SECONDS):
+            self.high = max(self.high, _resident())
+
+    def stop(self) -> tuple[int, int]:
+        self.done.set()
+        self.thread.join()
+        after = _resident()
+        return max(self.high, after) - self.before, after - self.before
+
+
+class _NoMeter:
+    where = "not measured: psutil is not installed"
+
+    def stop(self) -> tuple[None, None]:
+        return None, None
+
+
+def _meter() -> _GpuMeter | _HostMeter | _NoMeter:
+    torch = _gpu_torch()
+    if torch is not None:
+        return _GpuMeter(torch)
+    return _NoMeter() if _psutil() is None else _HostMeter()
+
+
+def _psutil() -> ModuleType | None:
+    try:
+        import psutil
+    except ImportError:
+        return None
+    return psutil
+
+
+def _resident() -> int | None:
+    psutil = _psutil()
+    return psutil.Process().memory_info().rss if psutil else None
+
+
+def _host() -> tuple[Reading, Reading]:
+    psutil = _psutil()
+    if psutil is None:
+        unknown = Reading(note="psutil is not installed: pip install psutil")
+        return unknown, unknown
+    host = psutil.virtual_memory()
+    return Reading(_resident(), None, "resident"), Reading(
+        host.total - host.available, host.total, "everybody"
+    )
+
+
+def _gpu_torch() -> ModuleType | None:
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and torch.cuda.is_available() else None
+
+
+def _on_gpu(torch: ModuleType) -> Reading:
+    reserved, peak = torch.cuda.memory_reserved(), torch.cuda.max_memory_allocated()
+    return Reading(
+        torch.cuda.memory_allocated(), None, f"tensors; torch reserved {gib(reserved)}, peak {gib(peak)}"
+    )
+
+
+def _card(torch: ModuleType) -> Reading:
+    name = torch.cuda.get_device_name()
+    try:
+        free, total = torch.cuda.mem_get_info()
+    except RuntimeError as error:  # seen in pods
+        why = f"torch.cuda.mem_get_info failed ({_first_line(error)})"
+    else:
+        return Reading(total - free, total, f"{name}, everybody on it")
+    if not torch.version.hip:
+        return Reading(note=f"{name}; {why}")
+    smi = _card_from_amdsmi(torch)
+    return Reading(smi.used, smi.total, f"{name}; {why}; {smi.note}")
+
+
+def _card_from_amdsmi(torch: ModuleType) -> Reading:
+    # Importing amdsmi and calling it can raise nearly anything (KeyError, OSError, AttributeError, its own),
+    # and it prints to stdout; whatever it is, the report says it and goes on.
+    noise = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(noise):
+            amdsmi = _import_amdsmi()
+            amdsmi.amdsmi_init()
+            try:
+                usage = amdsmi.amdsmi_get_gpu_vram_usage(_handle(amdsmi, torch))
+            finally:
+                amdsmi.amdsmi_shut_down()
+        return Reading(
+            _from_mib(usage["vram_used"]), _from_mib(usage["vram_total"]), "amdsmi, everybody on it"
+        )
+    except Exception as error:
+        return Reading(note=f"amdsmi failed ({type(error).__name__}: {_first_line(error)})")
+
+
+def _import_amdsmi() -> ModuleType:
+    if Path(AMDSMI_HOME).is_dir() and AMDSMI_HOME not in sys.path:
+        sys.path.insert(0, AMDSMI_HOME)
+    import amdsmi
+
+    return amdsmi
+
+
+def _handle(amdsmi: ModuleType, torch: ModuleType) -> Any:
+    # amdsmi's order of cards is not HIP's: with several, the PCI address decides.
+    handles = amdsmi.amdsmi_get_processor_handles()
+    if len(handles) == 1:
+        return handles[0]
+    card = torch.cuda.get_device_properties(torch.cuda.current_device())
+    address = f"{card.pci_domain_id:04x}:{card.pci_bus_id:02x}:{card.pci_device_id:02x}"
+    for handle in handles:
+        if str(amdsmi.amdsmi_get_gpu_device_bdf(handle)).lower().startswith(address):
+            return handle
+    raise LookupError(f"none of amdsmi's {len(handles)} cards has torch's PCI address {address}")
+
+
+def _from_mib(value: Any) -> int | None:
+    return int(value) * MIB if isinstance(value, int | float) else None  # "N/A" on a cloud guest
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or ["no message"])[0]

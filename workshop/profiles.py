@@ -1,0 +1,203 @@
+"""Which machine this is and what that means: real weights on an MI300X, or the pocket model anywhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workshop import models as catalogue
+from workshop.memory import GIB
+
+if TYPE_CHECKING:
+    import torch
+
+REPO = Path(__file__).resolve().parents[1]
+POCKET = REPO / "data" / "pocket"
+NAMES = ("mi300x", "pocket")
+# A driver's device file: without one of them there is no GPU, and torch need not be imported to know it.
+GPU_SIGNS = ("/dev/kfd", "/dev/nvidiactl", "/dev/dxg")
+
+_current: Profile | None = None
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """The first GPU that torch can use."""
+
+    name: str
+    stack: str  # "ROCm 6.4" or "CUDA 13.0"
+    bytes: int  # of the whole card
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What stands behind the notebooks' model names on this machine."""
+
+    name: str  # "mi300x" or "pocket"
+    device: str  # "cuda" (also on ROCm) or "cpu"
+    dtype_name: str
+    size: int  # default picture side, image px
+    models: Path  # what DIFFSYNTH_MODEL_BASE_PATH points to
+    reason: str
+    gpu: Gpu | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        import torch
+
+        return getattr(torch, self.dtype_name)
+
+    @property
+    def label(self) -> str:
+        """Name the model for a caption, so that a pocket picture is never taken for the real model's."""
+        if self.name == "pocket":
+            return "pocket model"
+        return f"Qwen-Image on {_short(self.gpu.name)}" if self.gpu else "Qwen-Image"
+
+    def remedy(self, model: str) -> str:
+        """Say how the files of a model come to this machine."""
+        if self.name == "mi300x":
+            return f"python -m workshop download {model}"
+        if model != "Qwen-Image":
+            return f"the pocket profile has no weights for {model} yet; use the mi300x profile"
+        return "the pocket weights come with the repository: git checkout -- data/pocket"
+
+    def __str__(self) -> str:
+        return (
+            f"Profile {self.name}: {self.label} on {self.device}, {self.dtype_name}, "
+            f"{self.size}×{self.size} px, because {self.reason}. Weights: {shown(self.models)}"
+        )
+
+
+def use(name: str = "auto", *, models: bool = True) -> Profile:
+    """Choose a profile, print it with the reason, and set DiffSynth's environment for it.
+
+    name: "mi300x", "pocket" or "auto"; for "auto" the variable WORKSHOP_PROFILE decides if it is set.
+    models: False prepares no model: nothing heavy is imported, and missing pocket weights are not an error.
+        True registers the pocket model, which imports torch and diffsynth.
+
+    Raises ValueError for another name, RuntimeError if what the profile needs is missing, saying what.
+    """
+    global _current
+    profile = choose(name)
+    if models or profile.name == "mi300x":
+        _demand(profile)
+    os.environ["DIFFSYNTH_MODEL_BASE_PATH"] = str(profile.models)
+    os.environ["DIFFSYNTH_SKIP_DOWNLOAD"] = "true"  # exactly this word; anything else asks the hub
+    if profile.gpu and profile.gpu.stack.startswith("ROCm"):
+        os.environ.setdefault("MIOPEN_FIND_MODE", "2")  # no long kernel search at the first VAE call
+    _current = profile
+    print(profile)
+    if models and profile.name == "pocket":
+        register_pocket()
+    return profile
+
+
+def current() -> Profile:
+    """Return the profile in force."""
+    if _current is None:
+        raise RuntimeError("No profile is in force yet. Choose one first: workshop.profiles.use()")
+    return _current
+
+
+def choose(name: str = "auto") -> Profile:
+    """Describe the profile that `use` would take, without setting or demanding anything."""
+    asked = "it was asked for by name"
+    if name == "auto" and os.environ.get("WORKSHOP_PROFILE"):
+        name, asked = os.environ["WORKSHOP_PROFILE"], "WORKSHOP_PROFILE names it"
+    if name not in ("auto", *NAMES):
+        raise ValueError(f"There is no profile named {name!r}. These are: auto, {', '.join(NAMES)}.")
+    gpu, why_none = find_gpu()
+    if name == "auto":
+        name, asked = _automatic(gpu, why_none)
+    if name == "mi300x":
+        return Profile("mi300x", "cuda", "bfloat16", 1328, real_models(), asked, gpu)
+    # float32 on a GPU too: the model is small, and its pictures then equal the CPU's but for rounding.
+    return Profile("pocket", "cuda" if gpu else "cpu", "float32", 128, POCKET, asked, gpu)
+
+
+def real_models() -> Path:
+    """Return the folder of the real weights: WORKSHOP_MODELS, or models/ in the repository."""
+    return Path(os.environ.get("WORKSHOP_MODELS") or REPO / "models").expanduser().absolute()
+
+
+def find_gpu() -> tuple[Gpu | None, str]:
+    """Find the first GPU that torch can use, or say why there is none; without a driver, torch stays out."""
+    sign = next((path for path in GPU_SIGNS if Path(path).exists()), shutil.which("nvidia-smi"))
+    if sign is None:
+        return None, "no GPU was found"
+    try:
+        import torch
+
+        if not torch.cuda.is_available():
+            return None, f"{sign} is there, but torch {torch.__version__} cannot use the GPU"
+        torch.ones(1, device="cuda").sum().item()  # a card too old for this build fails only when it computes
+        card = torch.cuda.get_device_properties(0)
+    except (ImportError, OSError, RuntimeError) as error:  # no torch, a library it lacks, a driver that fails
+        return None, f"{sign} is there, but torch fails ({type(error).__name__}: {error})"
+    stack = f"ROCm {torch.version.hip}" if torch.version.hip else f"CUDA {torch.version.cuda}"
+    return Gpu(card.name, stack, card.total_memory), ""
+
+
+def shown(path: Path) -> str:
+    """Write a path for reading: from the repository if it is inside, the same on every machine."""
+    return path.relative_to(REPO).as_posix() if path.is_relative_to(REPO) else str(path)
+
+
+def register_pocket() -> None:
+    """Make the pocket model known to DiffSynth; imports torch and diffsynth and says so."""
+    if "diffsynth" not in sys.modules:
+        print("Importing torch and DiffSynth: 15 seconds or more in a fresh kernel.", flush=True)
+    from workshop.pocket import architecture
+
+    architecture.register()
+
+
+def missing(name: str, profile: Profile) -> list[catalogue.Problem]:
+    """List what keeps a pipeline's files from being read under this profile."""
+    published = profile.name == "mi300x"
+    parts = catalogue.pipeline_parts(name).values()
+    return [
+        problem
+        for model, part in parts
+        for problem in catalogue.problems(model, part, profile.models, published=published)
+    ]
+
+
+def _automatic(gpu: Gpu | None, why_none: str) -> tuple[str, str]:
+    if gpu is None:
+        return "pocket", why_none
+    real = Profile("mi300x", "cuda", "bfloat16", 1328, real_models(), "", gpu)
+    absent = missing("Qwen-Image", real)
+    if absent:
+        return "pocket", f"{_short(gpu.name)} is here but the real weights are not ({_first(absent)})"
+    need = catalogue.pipeline_bytes(["Qwen-Image"])
+    if gpu.bytes < need:
+        have = f"{_short(gpu.name)} has {gpu.bytes / GIB:.0f} GiB"
+        return "pocket", f"{have}, less than the {need / GIB:.0f} GiB of one pipeline"
+    return "mi300x", f"{_short(gpu.name)} ({gpu.bytes / GIB:.0f} GiB) and the real weights are here"
+
+
+def _demand(profile: Profile) -> None:
+    lacking = []
+    if profile.name == "mi300x" and profile.gpu is None:
+        lacking.append(f"the GPU: {find_gpu()[1]}. Use the pocket profile on this machine")
+    absent = missing("Qwen-Image", profile)
+    if absent:
+        lacking.append(f"the weights: {_first(absent)}. Get them: {profile.remedy('Qwen-Image')}")
+    if lacking:
+        raise RuntimeError(f"The {profile.name} profile is not ready. Missing is {'; and '.join(lacking)}.")
+
+
+def _first(absent: list[catalogue.Problem]) -> str:
+    more = f", and {len(absent) - 1} more" if len(absent) > 1 else ""
+    return f"{absent[0]}{more}"
+
+
+def _short(card: str) -> str:
+    # "AMD Instinct MI300X VF" is a cloud guest's MI300X
+    return card.removeprefix("AMD ").removeprefix("Instinct ").removeprefix("NVIDIA ").removesuffix(" VF")
