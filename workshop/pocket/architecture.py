@@ -1,8 +1,9 @@
 """The pocket Qwen-Image's three networks: DiffSynth's and transformers' own classes, at a small size.
 
-Axes: B batch, C channels, H height, W width, S sequence, D width of a token.
-Source: diffsynth 2.1.12, models/qwen_image_dit.py, qwen_image_text_encoder.py, qwen_image_vae.py. The real classes fix their sizes
-in the constructor; what follows repeats those constructors with small numbers and inherits everything that computes.
+Axes: B batch, C channels, H height, W width, S sequence, D width of a token. Source: diffsynth 2.1.12,
+models/qwen_image_dit.py, qwen_image_text_encoder.py, qwen_image_vae.py. The real classes fix their sizes in
+the constructor; what follows repeats those constructors with small numbers and inherits everything that
+computes.
 
 | | Qwen-Image | pocket |
 |---|---|---|
@@ -34,7 +35,15 @@ MROPE_SECTIONS = [4, 6, 6]
 """The text encoder's shares for (frame, row, column); they sum to half of HEAD_WIDTH."""
 
 VOCABULARY = 4096
-SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+SPECIAL_TOKENS = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
 """They take the first ids, in this order."""
 
 VAE_KWARGS = {"base_dim": 16}
@@ -61,7 +70,8 @@ class PocketDiT(QwenImageDiT):
 
 
 class PocketTextEncoder(QwenImageTextEncoder):
-    """Qwen2.5-VL at width 192. Without a language head: a picture model reads hidden states, and never needs the next word."""
+    """Qwen2.5-VL at width 192. Without a language head: a picture model reads hidden states, and never
+    needs the next word."""
 
     def __init__(self) -> None:
         torch.nn.Module.__init__(self)
@@ -120,7 +130,8 @@ def text_encoder_config():  # noqa: ANN201 - transformers is imported inside
 
 @cache
 def model_configs() -> tuple[dict, ...]:
-    """The pocket's entries for DiffSynth's MODEL_CONFIGS: each network under the hash of its keys and shapes."""
+    """The pocket's entries for DiffSynth's MODEL_CONFIGS: each network under the hash of its keys and
+    shapes."""
     with torch.device("meta"):
         networks = {
             "qwen_image_dit": PocketDiT(),
@@ -139,6 +150,7 @@ def model_configs() -> tuple[dict, ...]:
 
 
 def register() -> None:
-    """Make DiffSynth recognise the pocket weights as it recognises the real ones. Calling it again changes nothing."""
+    """Make DiffSynth recognise the pocket weights as it recognises the real ones. Calling it again
+    changes nothing."""
     known = {config["model_hash"] for config in MODEL_CONFIGS}
     MODEL_CONFIGS.extend(config for config in model_configs() if config["model_hash"] not in known)

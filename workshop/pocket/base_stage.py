@@ -1,9 +1,10 @@
 """The base stage: the pocket DiT learns to turn noise into the latents of plain renders, guided by captions.
 
-Rectified flow (Liu et al. 2022; diffsynth 2.1.12, diffusion/flow_match.py): x_sigma = (1 - sigma)·x0 + sigma·noise, and the DiT
-predicts the velocity noise - x0.
+Rectified flow (Liu et al. 2022; diffsynth 2.1.12, diffusion/flow_match.py): x_sigma = (1 - sigma)·x0 +
+sigma·noise, and the DiT predicts the velocity noise - x0.
 
-Axes: B batch, C channels (16), S tokens, D width. Latents are (B, 16, 16, 16); 2×2 of them make one of 64 image tokens.
+Axes: B batch, C channels (16), S tokens, D width. Latents are (B, 16, 16, 16); 2×2 of them make one of 64
+image tokens.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from diffsynth.models import qwen_image_dit
 from diffsynth.models.qwen_image_vae import QwenImageVAE
 from einops import rearrange
 
-from workshop.pocket import captions, scenes
+from workshop.pocket import captions
 from workshop.pocket.architecture import VAE_KWARGS, PocketDiT
 from workshop.pocket.dataset import rendered
 from workshop.pocket.text_stage import Prompts, hidden_states, load_encoder
-from workshop.pocket.train import attend, compiled, trained
+from workshop.pocket.train import attend, compiled, trained, world
 from workshop.pocket.vae_stage import PLAIN, normalise, single_frame, to_tensor
 
 EMPTY_SHARE = 0.1
-"""Share of prompts that are empty in training: guidance needs a model that also knows what nobody asked for."""
+"""Share of prompts that are empty in training: guidance needs a model that also knows what nobody asked
+for."""
 
 
 def load_vae(folder: Path) -> QwenImageVAE:
@@ -40,7 +42,8 @@ def load_vae(folder: Path) -> QwenImageVAE:
 
 @torch.no_grad()
 def encoded(folder: Path, device: str) -> np.ndarray:
-    """The latents of all training renders, float16 (N, 16, 16, 16), as a memory map; made on the first call."""
+    """The latents of all training renders, float16 (N, 16, 16, 16), as a memory map; made on the first
+    call."""
     from tqdm.auto import tqdm
 
     path = Path(folder) / "latents.npy"
@@ -86,7 +89,8 @@ def _attention(
 def trainable() -> Iterator[None]:
     """Swap two functions of DiffSynth's DiT for equal ones that train several times faster on a CPU.
 
-    Rotation in real instead of complex numbers, which torch.compile can fuse, and attention written out (see `attend`).
+    Rotation in real instead of complex numbers, which torch.compile can fuse, and attention written out (see
+    `attend`).
     """
     original = qwen_image_dit.apply_rotary_emb_qwen, qwen_image_dit.qwen_image_flash_attention
     qwen_image_dit.apply_rotary_emb_qwen, qwen_image_dit.qwen_image_flash_attention = _rotate, _attention
@@ -106,7 +110,8 @@ def velocity(
 ) -> torch.Tensor:
     """QwenImageDiT.forward for a batch with prompts of different lengths; to be called within `trainable`.
 
-    latents: (B, 16, H, W); sigma: (B,) in [0, 1]; text: (B, S, D), padded; mask: (B, 1, 1, S + H·W/4), 0 or -inf
+    latents: (B, 16, H, W); sigma: (B,) in [0, 1]; text: (B, S, D), padded; mask: (B, 1, 1, S + H·W/4), 0 or
+    -inf
     returns: the velocity, (B, 16, H, W)
     """
     height = latents.shape[2] // 2
@@ -150,7 +155,8 @@ class BaseStage:
         self.fast_encode = compiled(hidden_states)
 
     def said(self, step: int) -> list[tuple[int, str]]:
-        """Scene numbers and captions of this step: batches of similar length, cut from a pool of eight batches."""
+        """Scene numbers and captions of this step: batches of similar length, cut from a pool of eight
+        batches."""
         rng = random.Random(step // self.pool)
         drawn = []
         for _ in range(self.pool * self.batch):
@@ -164,7 +170,8 @@ class BaseStage:
 
     @torch.no_grad()
     def text(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Prompts → what the pipeline hands to the DiT, (B, S, D), and the lengths (B,), both without the template."""
+        """Prompts → what the pipeline hands to the DiT, (B, S, D), and the lengths (B,), both without the
+        template."""
         ids, lengths = self.prompts.ids(texts)
         with torch.autocast(self.device, torch.bfloat16):
             template = self.prompts.template.to(self.device)
@@ -172,7 +179,8 @@ class BaseStage:
         return hidden.float(), lengths
 
     def loss(self, step: int) -> torch.Tensor:
-        chosen = self.said(step)
+        rank, processes = world()
+        chosen = self.said(step)[rank::processes]
         latents = torch.from_numpy(np.stack([self.latents[i] for i, _ in chosen])).float().to(self.device)
         return self.flow_loss(latents, [text for _, text in chosen])
 

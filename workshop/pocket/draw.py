@@ -1,7 +1,8 @@
 """Draw a scene of the pocket world as SVG, and the SVG as pixels.
 
-Everything is drawn on a canvas of 256×256 units, at one of two finishes: `plain`, flat colour, which is what the base model
-learns, and `rich`, the same composition with shading, highlights and texture, which is what the ArtAug LoRA will learn.
+Everything is drawn on a canvas of 256×256 units, at one of two finishes: `plain`, flat colour, which is what
+the base model learns, and `rich`, the same composition with shading, highlights and texture, which is what
+the ArtAug LoRA will learn.
 """
 
 from __future__ import annotations
@@ -92,9 +93,7 @@ class Canvas:
     def begin(self, x: float, y: float, scale: float = 1, *, turn: float = 0, flip: bool = False) -> None:
         """Draw in local units around (x, y) until `end`."""
         across = -scale if flip else scale
-        self.parts.append(
-            f'<g transform="translate({x} {y}) rotate({turn}) scale({across} {scale})">'
-        )
+        self.parts.append(f'<g transform="translate({x} {y}) rotate({turn}) scale({across} {scale})">')
 
     def end(self) -> None:
         self.parts.append("</g>")
@@ -141,7 +140,13 @@ def forest(c: Canvas) -> None:
             for _ in range(26):
                 y = c.rng.uniform(top + 30, 166)
                 reach = (y - top) * 0.27
-                c.oval(x + c.rng.uniform(-reach, reach), y, 4, 2.6, c.rng.choice(("#5fae62", "#1f5c3a", "#8cc46a")))
+                c.oval(
+                    x + c.rng.uniform(-reach, reach),
+                    y,
+                    4,
+                    2.6,
+                    c.rng.choice(("#5fae62", "#1f5c3a", "#8cc46a")),
+                )
     c.box(0, 196, UNITS, 60, "#557f3c")
     grass(c, 200, "#7fae4e")
 
@@ -256,7 +261,11 @@ def grass(c: Canvas, top: float, color: str) -> None:
     if c.rich:
         for _ in range(110):
             x, y = c.rng.uniform(0, 256), c.rng.uniform(top, 256)
-            c.line(f"M{x} {y}l{c.rng.uniform(-3, 3)}-8", c.rng.choice((color, lighter(color), darker(color))), 1.6)
+            c.line(
+                f"M{x} {y}l{c.rng.uniform(-3, 3)}-8",
+                c.rng.choice((color, lighter(color), darker(color))),
+                1.6,
+            )
 
 
 def clouds(c: Canvas, count: int) -> None:
@@ -295,7 +304,10 @@ def hair_behind(c: Canvas, p: Person) -> None:
         if c.rich:
             c.line("M-14-84q14-10 28 2M-18-72q18-8 34 4", lighter(tone, 0.4), 2.4)
     elif p.who == "woman":
-        c.path("M-56-4C-60-80 60-80 56-4C56 16 60 30 58 40C50 46 42 44 38 40H-38C-42 44-50 46-58 40C-60 30-56 16-56-4Z", tone)
+        c.path(
+            "M-56-4C-60-80 60-80 56-4C56 16 60 30 58 40C50 46 42 44 38 40H-38C-42 44-50 46-58 40C-60 30-56 16-56-4Z",
+            tone,
+        )
     else:
         c.path("M-50 2C-56-76 56-76 50 2Z", tone)
 
@@ -357,11 +369,17 @@ def bust(c: Canvas, p: Person) -> None:
     body = f"M-20 66C-50 72-{w} 74-{w + 6} 116V236H{w + 6}V116C{w} 74 50 72 20 66Z"
     if p.garment == "dress":
         c.path(body, skin)
-        c.path(f"M-{w - 26} 78L-{w - 36} 76L-36 104Q0 128 36 104L{w - 36} 76L{w - 26} 78L{w - 8} 236H-{w - 8}Z", tone)
+        c.path(
+            f"M-{w - 26} 78L-{w - 36} 76L-36 104Q0 128 36 104L{w - 36} 76L{w - 26} 78L{w - 8} 236H-{w - 8}Z",
+            tone,
+        )
         folds = "M-22 122q-6 30-10 68M22 122q6 30 10 68"
     elif p.garment == "t-shirt":
         c.path(body, skin)
-        c.path(f"M-28 66C-54 72-{w} 76-{w + 8} 116L-{w - 12} 140V236H{w - 12}V140L{w + 8} 116C{w} 76 54 72 28 66Q0 104-28 66Z", tone)
+        c.path(
+            f"M-28 66C-54 72-{w} 76-{w + 8} 116L-{w - 12} 140V236H{w - 12}V140L{w + 8} 116C{w} 76 54 72 28 66Q0 104-28 66Z",
+            tone,
+        )
         folds = "M-40 120q10 24 4 60M40 120q-10 24-4 60"
     else:
         c.path(body, tone)
@@ -432,7 +450,10 @@ def half_length(c: Canvas, p: Person, x: float, y: float, scale: float, turn: fl
     bust(c, p)
     if p.hair_length == "long" and p.who == "woman":
         for side in (-1, 1):
-            c.path(f"M{side * 44} 8Q{side * 46} 70 {side * 40} 104Q{side * 66} 108 {side * 68} 96Q{side * 56} 50 {side * 55}-4Z", HAIR[p.hair])
+            c.path(
+                f"M{side * 44} 8Q{side * 46} 70 {side * 40} 104Q{side * 66} 108 {side * 68} 96Q{side * 56} 50 {side * 55}-4Z",
+                HAIR[p.hair],
+            )
     face(c, p)
     c.end()
 
@@ -507,7 +528,10 @@ def arms_front(c: Canvas, p: Person, skin: str, tone: str, half: float) -> None:
 
 def torso(c: Canvas, p: Person, tone: str, half: float) -> None:
     if p.garment == "dress":
-        c.path(f"M-{half - 6} 84Q0 100 {half - 6} 84L{half - 9} 122Q46 160 58 196Q0 210-58 196Q-46 160-{half - 9} 122Z", tone)
+        c.path(
+            f"M-{half - 6} 84Q0 100 {half - 6} 84L{half - 9} 122Q46 160 58 196Q0 210-58 196Q-46 160-{half - 9} 122Z",
+            tone,
+        )
         c.line(f"M-{half - 10} 122Q0 128 {half - 10} 122", darker(tone, 0.3), 5)
         if c.rich:
             c.line("M-10 132q-8 30-16 66M10 132q8 30 16 66M0 132v70", darker(tone, 0.35), 2.4, opacity=0.7)
@@ -515,7 +539,10 @@ def torso(c: Canvas, p: Person, tone: str, half: float) -> None:
         return
     hem = {"suit": 148, "sweater": 150, "coat": 184, "t-shirt": 146}[p.garment]
     flare = 12 if p.garment == "coat" else 0
-    c.path(f"M-12 80L-{half} 88L-{half - 2} 124L-{half + flare} {hem}H{half + flare}L{half - 2} 124L{half} 88L12 80Z", tone)
+    c.path(
+        f"M-12 80L-{half} 88L-{half - 2} 124L-{half + flare} {hem}H{half + flare}L{half - 2} 124L{half} 88L12 80Z",
+        tone,
+    )
     c.begin(0, 44, 0.6)
     c.parts.append(f'<g transform="translate(0 {4}) scale({half / 60} 1)">')
     GARMENT_FRONT[p.garment](c, tone)
@@ -605,7 +632,9 @@ def fur(c: Canvas, d: Dog, x: float, y: float, rx: float, ry: float) -> None:
         for _ in range(70):
             a, r = c.rng.uniform(0, math.tau), math.sqrt(c.rng.random()) * 0.9
             tone = c.rng.choice((lighter(COAT[d.coat], 0.3), darker(COAT[d.coat], 0.3)))
-            c.line(f"M{x + rx * r * math.cos(a)} {y + ry * r * math.sin(a)}q-3 3-7 3", tone, 1.7, opacity=0.75)
+            c.line(
+                f"M{x + rx * r * math.cos(a)} {y + ry * r * math.sin(a)}q-3 3-7 3", tone, 1.7, opacity=0.75
+            )
 
 
 def paw(c: Canvas, d: Dog, x0: float, y0: float, x1: float, y1: float, *, far: bool = False) -> None:
@@ -679,11 +708,20 @@ DOG = {"standing": standing_dog, "sitting": sitting_dog, "jumping": jumping_dog}
 
 
 def draw_portrait(c: Canvas, s: Scene) -> None:
-    half_length(c, s.people[0], 128 + c.rng.uniform(-7, 7), 112 + c.rng.uniform(-5, 5), c.rng.uniform(0.98, 1.08))
+    half_length(
+        c, s.people[0], 128 + c.rng.uniform(-7, 7), 112 + c.rng.uniform(-5, 5), c.rng.uniform(0.98, 1.08)
+    )
 
 
 def draw_figure(c: Canvas, s: Scene) -> None:
-    figure(c, s.people[0], s.held, 128 + c.rng.uniform(-14, 14), 240 + c.rng.uniform(-4, 4), c.rng.uniform(0.98, 1.04))
+    figure(
+        c,
+        s.people[0],
+        s.held,
+        128 + c.rng.uniform(-14, 14),
+        240 + c.rng.uniform(-4, 4),
+        c.rng.uniform(0.98, 1.04),
+    )
 
 
 def draw_seated(c: Canvas, s: Scene) -> None:

@@ -21,11 +21,14 @@ def save_weights(network: torch.nn.Module, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     weights = {k: v.detach().to(torch.bfloat16).contiguous() for k, v in network.state_dict().items()}
     save_file(weights, path, metadata={"format": "pt"})
-    print(f"{path}: {sum(v.numel() for v in weights.values()):,} parameters, {path.stat().st_size / 1e6:.1f} MB")
+    print(
+        f"{path}: {sum(v.numel() for v in weights.values()):,} parameters, {path.stat().st_size / 1e6:.1f} MB"
+    )
 
 
 def export(folder: Path, output: Path | None = None) -> None:
-    """Write text encoder, DiT, VAE, tokenizer and processor from the checkpoints in `folder` to data/pocket."""
+    """Write text encoder, DiT, VAE, tokenizer and processor from the checkpoints in `folder` to
+    data/pocket."""
     base = (output or POCKET) / "Qwen" / "Qwen-Image"
     dit = PocketDiT()
     dit.load_state_dict(trained(folder, "base"))

@@ -1,7 +1,8 @@
 """The attribute reader: a small convolutional network that says what a picture of the pocket world shows.
 
-It makes "did the picture follow the prompt?" a number. It only knows the pocket world; its own accuracy on held-out renders
-that went through the VAE is measured by `python -m workshop.pocket.evaluate` and printed with every result.
+It makes "did the picture follow the prompt?" a number. It only knows the pocket world; its own accuracy on
+held-out renders that went through the VAE is measured by `python -m workshop.pocket.evaluate` and printed
+with every result.
 
 Axes: B batch, C channels, H height, W width.
 """
@@ -76,14 +77,17 @@ def load(path: Path = WEIGHTS) -> Reader:
     from safetensors.torch import load_file
 
     if not path.exists():
-        raise FileNotFoundError(f"no reader weights at {path}. Restore data/pocket from git, or train: see data/pocket/README.md.")
+        raise FileNotFoundError(
+            f"no reader weights at {path}. Restore data/pocket from git, or train: see data/pocket/README.md."
+        )
     reader = Reader()
     reader.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     return reader.eval().requires_grad_(False)
 
 
 def read(image: Image.Image) -> dict[str, str]:
-    """What a picture shows, by the names of `scenes.ATTRIBUTES`; attributes that its kind does not have are left out."""
+    """What a picture shows, by the names of `scenes.ATTRIBUTES`; attributes that its kind does not have
+    are left out."""
     return read_all([image])[0]
 
 
@@ -92,14 +96,18 @@ def read_all(images: list[Image.Image]) -> list[dict[str, str]]:
     pixels = np.stack([np.asarray(image.convert("RGB").resize((128, 128))) for image in images])
     pictures = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
     best = torch.stack([part.argmax(1) for part in per_attribute(load()(pictures))], dim=1)
-    found = [{name: values[i] for (name, values), i in zip(CLASSES.items(), row, strict=True)} for row in best.tolist()]
+    found = [
+        {name: values[i] for (name, values), i in zip(CLASSES.items(), row, strict=True)}
+        for row in best.tolist()
+    ]
     return [{name: value for name, value in row.items() if value != "absent"} for row in found]
 
 
 def followed(named: dict[str, str], shown: dict[str, str], *, placed: bool = True) -> dict[str, bool]:
     """For each attribute that a prompt names: does the picture show it?
 
-    named: what the caption states; shown: what `read` found; placed: whether the caption says who is left and who is right
+    named: what the caption states; shown: what `read` found; placed: whether the caption says who is left and
+    who is right
 
     If it does not, the two people may stand either way round, and the better way counts.
     """

@@ -1,4 +1,5 @@
-"""The reader stage: the attribute reader learns from renders, blurred and noisy ones, and renders that went through the VAE."""
+"""The reader stage: the attribute reader learns from renders, blurred and noisy ones, and renders that
+went through the VAE."""
 
 from __future__ import annotations
 
@@ -16,12 +17,14 @@ from workshop.pocket.train import compiled
 from workshop.pocket.vae_stage import PLAIN, single_frame, to_tensor
 
 DECODED = 6000
-"""How many training renders are decoded from their latents, so that the reader knows what the VAE does to a picture."""
+"""How many training renders are decoded from their latents, so that the reader knows what the VAE does to
+a picture."""
 
 
 @torch.no_grad()
 def decoded(folder: Path, device: str) -> np.ndarray:
-    """The first training renders after a round trip through the VAE, uint8 (DECODED, 128, 128, 3); made on the first call."""
+    """The first training renders after a round trip through the VAE, uint8 (DECODED, 128, 128, 3); made
+    on the first call."""
     from tqdm.auto import tqdm
 
     path = Path(folder) / f"decoded-{DECODED}.npy"
@@ -40,7 +43,8 @@ def decoded(folder: Path, device: str) -> np.ndarray:
 
 
 def worsen(pictures: torch.Tensor) -> torch.Tensor:
-    """Shift by up to four pixels, change brightness a little, blur half of them, add noise: pictures a generator might make."""
+    """Shift by up to four pixels, change brightness a little, blur half of them, add noise: pictures a
+    generator might make."""
     batch = len(pictures)
     shift = torch.randint(-4, 5, (2,)).tolist()
     x = torch.roll(pictures, shift, dims=(2, 3))
@@ -66,7 +70,10 @@ class ReaderStage:
         fresh = np.sort(rng.integers(len(self.renders), size=self.batch // 2))
         through = np.sort(rng.integers(len(self.decoded), size=self.batch // 2))
         pictures = worsen(to_tensor(np.concatenate([self.renders[fresh], self.decoded[through]])))
-        pictures, labels = pictures.to(self.device), self.labels[np.concatenate([fresh, through])].to(self.device)
+        pictures, labels = (
+            pictures.to(self.device),
+            self.labels[np.concatenate([fresh, through])].to(self.device),
+        )
         with torch.autocast(self.device, torch.bfloat16):
             parts = reader.per_attribute(self.fast_read(pictures).float())
         return torch.stack([F.cross_entropy(part, labels[:, i]) for i, part in enumerate(parts)]).mean()

@@ -1,7 +1,9 @@
-"""What a picture of the pocket world shows: a scene is a dataclass of attributes, and every attribute is one word of a fixed list.
+"""What a picture of the pocket world shows: a scene is a dataclass of attributes, and every attribute is one
+word of a fixed list.
 
-The renderer (`draw`) turns a scene into a picture, the grammar (`captions`) turns it into words in four languages, and the
-reader (`reader`) turns a picture back into attributes. So "did the picture follow the prompt?" has an exact answer.
+The renderer (`draw`) turns a scene into a picture, the grammar (`captions`) turns it into words in four
+languages, and the reader (`reader`) turns a picture back into attributes. So "did the picture follow the
+prompt?" has an exact answer.
 """
 
 from __future__ import annotations
@@ -84,7 +86,8 @@ class Dog:
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture: its kind, who or what is in it, where, and `layout`, the seed of everything that has no name.
+    """One picture: its kind, who or what is in it, where, and `layout`, the seed of everything that has no
+    name.
 
     people: one Person for portrait, figure and seated; two, from left to right, for couple; none for dog.
     """
@@ -99,7 +102,8 @@ class Scene:
 
 
 def attributes(scene: Scene) -> dict[str, str]:
-    """The attributes that this picture has, by the names of `ATTRIBUTES`; those of other kinds of picture are absent.
+    """The attributes that this picture has, by the names of `ATTRIBUTES`; those of other kinds of picture are
+    absent.
 
     >>> attributes(Scene("dog", "snow", dog=Dog(markings=("socks",))))["socks"]
     'yes'
@@ -119,10 +123,11 @@ def attributes(scene: Scene) -> dict[str, str]:
 
 
 def held_out(scene: Scene) -> bool:
-    """Whether this combination of attributes is kept from training: a fifth of all combinations, chosen by a hash.
+    """Whether this combination of attributes is kept from training: a fifth of all combinations, chosen by a
+    hash.
 
-    The combination is (kind, background, hair, garment, color) of the first person, or (background, coat, collar, pose)
-    of a dog: every single value is seen in training, these combinations of them never are.
+    The combination is (kind, background, hair, garment, color) of the first person, or (background, coat,
+    collar, pose) of a dog: every single value is seen in training, these combinations of them never are.
     """
     if scene.dog is not None:
         key = ("dog", scene.background, scene.dog.coat, scene.dog.collar, scene.dog.pose)

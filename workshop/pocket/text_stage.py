@@ -1,11 +1,14 @@
-"""The text stage: the pocket Qwen2.5-VL learns what a caption names, in four languages, and what a picture shows.
+"""The text stage: the pocket Qwen2.5-VL learns what a caption names, in four languages, and what a picture
+shows.
 
-Every prompt ends with the same five template tokens, which have read all of it. From their last hidden states a linear layer
-must tell the value of each attribute, or that the words leave it free. The vision tower learns beside it: from the image tokens
-of an edit prompt another linear layer must tell what the reference picture shows. The linear layers are then thrown away;
-what stays is hidden states in which a DiT can read attributes without learning four languages first.
+Every prompt ends with the same five template tokens, which have read all of it. From their last hidden states
+a linear layer must tell the value of each attribute, or that the words leave it free. The vision tower learns
+beside it: from the image tokens of an edit prompt another linear layer must tell what the reference picture
+shows. The linear layers are then thrown away; what stays is hidden states in which a DiT can read attributes
+without learning four languages first.
 
-Axes: B batch, S sequence, D width. Source of the vision layout: transformers 5.23, models/qwen2_vl/image_processing_qwen2_vl.py.
+Axes: B batch, S sequence, D width. Source of the vision layout: transformers 5.23,
+models/qwen2_vl/image_processing_qwen2_vl.py.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ import random
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -62,7 +64,8 @@ class Prompts:
         self.template = torch.tensor(self.tokenizer(tokens.PROMPT_TEMPLATE.split("{}")[0])["input_ids"])
 
     def ids(self, texts: list[str], *, edit: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
-        """Token ids of prompts: for an edit the whole prompt, else what follows the template's first 34 tokens.
+        """Token ids of prompts: for an edit the whole prompt, else what follows the template's first 34
+        tokens.
 
         returns: ids (B, S), padded to a multiple of 32 so that shapes are few, and the lengths (B,)
         """
@@ -80,12 +83,15 @@ class Prompts:
 
 
 def hidden_states(language_model: torch.nn.Module, template: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """The last hidden states of text prompts that share their first tokens: Qwen2.5's forward, with the shared part run once.
+    """The last hidden states of text prompts that share their first tokens: Qwen2.5's forward, with the
+    shared part run once.
 
     template: (T,) token ids that every prompt begins with; ids: (B, S) what follows, padded on the right
-    returns: (B, S, D), equal to what the transformers class returns for the whole prompts, without the template
+    returns: (B, S, D), equal to what the transformers class returns for the whole prompts, without the
+    template
 
-    Causal, so padding needs no mask. The class itself would run the template B times, and torch.compile cannot fuse it.
+    Causal, so padding needs no mask. The class itself would run the template B times, and torch.compile
+    cannot fuse it.
     """
     length = len(template) + ids.shape[1]
     positions = torch.arange(length, device=ids.device).expand(3, 1, -1)  # for text the three axes are equal
@@ -120,7 +126,12 @@ def turn(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
 
 
 def transform(
-    layer: torch.nn.Module, x: torch.Tensor, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor
+    layer: torch.nn.Module,
+    x: torch.Tensor,
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    mask: torch.Tensor,
 ) -> torch.Tensor:
     """Attention and MLP of one layer, each added to x."""
     groups = q.shape[1] // k.shape[1]
@@ -141,7 +152,8 @@ class TextNetwork(torch.nn.Module):
         self.picture = torch.nn.Linear(WIDTH, classes)
 
     def read_words(self, hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """(B, S, D) → logits of every class of every attribute, (B, classes), from the five tokens after the prompt."""
+        """(B, S, D) → logits of every class of every attribute, (B, classes), from the five tokens after
+        the prompt."""
         at = (lengths[:, None] - torch.arange(tokens.SUFFIX_TOKENS, 0, -1)).to(hidden.device)
         suffix = hidden.gather(1, at[..., None].expand(-1, -1, WIDTH))
         return self.words(suffix.flatten(1))
@@ -154,7 +166,9 @@ class TextNetwork(torch.nn.Module):
         side = tokens.VISION_SIZE // tokens.PATCH
         grid = torch.tensor([[1, side, side]] * len(ids), device=ids.device)
         kinds = (ids == IMAGE_PAD).int()
-        return self.encoder(input_ids=ids, pixel_values=pixels, image_grid_thw=grid, mm_token_type_ids=kinds)[-1]
+        return self.encoder(input_ids=ids, pixel_values=pixels, image_grid_thw=grid, mm_token_type_ids=kinds)[
+            -1
+        ]
 
 
 def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -172,7 +186,7 @@ def hits(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 class TextStage:
     """Captions of any language in every step, and every eighth step edit prompts with a picture."""
 
-    name, steps, rate, batch, ema = "text", 1800, 1e-3, 64, 0.0
+    name, steps, rate, batch, ema = "text", 2300, 1e-3, 64, 0.0
     pictures = 24
 
     def __init__(self, folder: Path, device: str) -> None:
@@ -184,7 +198,8 @@ class TextStage:
 
     def captions(self, rng: random.Random, count: int) -> list[Caption]:
         return [
-            captions.caption(rng.choice(self.scenes), rng.choice(captions.LANGUAGES), rng) for _ in range(count)
+            captions.caption(rng.choice(self.scenes), rng.choice(captions.LANGUAGES), rng)
+            for _ in range(count)
         ]
 
     def loss(self, step: int) -> torch.Tensor:
@@ -206,7 +221,9 @@ class TextStage:
         ids, lengths = self.prompts.ids([caption.text for caption in said], edit=True)
         ids = ids.to(self.device)
         pixels = patches(to_tensor(self.renders[sorted(chosen)], self.device))
-        seen = torch.tensor([answers(scenes.attributes(self.scenes[i])) for i in sorted(chosen)], device=self.device)
+        seen = torch.tensor(
+            [answers(scenes.attributes(self.scenes[i])) for i in sorted(chosen)], device=self.device
+        )
         asked = torch.tensor([answers(caption.named) for caption in said], device=self.device)
         with torch.autocast(self.device, torch.bfloat16):
             hidden = self.network.see(ids, pixels)
@@ -217,7 +234,8 @@ class TextStage:
 
     @torch.no_grad()
     def report(self) -> str:
-        """Share of attributes read rightly from held-out captions, by language, and from held-out pictures."""
+        """Share of attributes read rightly from held-out captions, by language, and from held-out
+        pictures."""
         rng, shares = random.Random(0), []
         for language in captions.LANGUAGES:
             said = [captions.caption(s, language, rng) for s in islice(scenes.stream(9, test=True), 128)]
@@ -226,7 +244,9 @@ class TextStage:
             hidden = self.network(self.prompts.template.to(self.device), ids.to(self.device))
             right = hits(self.network.read_words(hidden, lengths).cpu(), targets)
             named = targets > 0
-            shares.append(f"{language} {right[named].float().mean():.3f} named {right[~named].float().mean():.3f} free")
+            shares.append(
+                f"{language} {right[named].float().mean():.3f} named {right[~named].float().mean():.3f} free"
+            )
         return "; ".join(shares) + f"; pictures {self.seen_rightly():.3f}"
 
     def seen_rightly(self) -> float:
@@ -249,13 +269,7 @@ def load_encoder(folder: Path) -> PocketTextEncoder:
 
     weights = trained(folder, "text")
     encoder = PocketTextEncoder()
-    encoder.load_state_dict({k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")})
+    encoder.load_state_dict(
+        {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
+    )
     return encoder.eval().requires_grad_(False)
-
-
-def picture_patches_match_processor(processor: object, picture: np.ndarray) -> float:
-    """Largest difference between `patches` and the real processor on one picture; a check used by the tests."""
-    from PIL import Image
-
-    real = processor.image_processor(images=[Image.fromarray(picture)], return_tensors="pt")["pixel_values"]
-    return float((patches(to_tensor(picture[None])) - real).abs().max())

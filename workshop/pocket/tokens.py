@@ -1,7 +1,9 @@
-"""Tokenizer and processor of the pocket model: a byte-level BPE learned from captions, in the files Qwen2Tokenizer loads.
+"""Tokenizer and processor of the pocket model: a byte-level BPE learned from captions, in the files
+Qwen2Tokenizer loads.
 
-The pipeline cuts a fixed number of template tokens off every prompt, counted with the real tokenizer: 34 for a prompt, 64 for
-an edit (diffsynth 2.1.12, pipelines/qwen_image.py). So every word of the two templates has to be one token here as well.
+The pipeline cuts a fixed number of template tokens off every prompt, counted with the real tokenizer: 34 for
+a prompt, 64 for an edit (diffsynth 2.1.12, pipelines/qwen_image.py). So every word of the two templates has
+to be one token here as well.
 """
 
 from __future__ import annotations
@@ -20,28 +22,33 @@ if TYPE_CHECKING:
     from transformers import Qwen2Tokenizer, Qwen2VLProcessor
 
 PROMPT_TEMPLATE = (
-    "<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture, quantity, text, spatial relationships "
-    "of the objects and background:<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
+    "<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture, quantity, text, "
+    "spatial relationships of the objects and background:<|im_end|>\n"
+    "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
 )
 EDIT_TEMPLATE = (
-    "<|im_start|>system\nDescribe the key features of the input image (color, shape, size, texture, objects, background), then "
-    "explain how the user's text instruction should alter or modify the image. Generate a new image that meets the user's "
-    "requirements while maintaining consistency with the original input where appropriate.<|im_end|>\n<|im_start|>user\n"
-    "<|vision_start|><|image_pad|><|vision_end|>{}<|im_end|>\n<|im_start|>assistant\n"
+    "<|im_start|>system\nDescribe the key features of the input image (color, shape, size, texture, "
+    "objects, background), then explain how the user's text instruction should alter or modify the image. Generate a "
+    "new image that meets the user's requirements while maintaining consistency with the original input where "
+    "appropriate.<|im_end|>\n"
+    "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>{}<|im_end|>\n<|im_start|>assistant\n"
 )
 PROMPT_DROP, EDIT_DROP = 34, 64
 SUFFIX_TOKENS = 5
-"""`<|im_end|>`, newline, `<|im_start|>`, `assistant`, newline: they follow every prompt, so they have read all of it."""
+"""`<|im_end|>`, newline, `<|im_start|>`, `assistant`, newline: they follow every prompt, so they have
+read all of it."""
 
 LONGEST_TOKEN = 16
-"""In bytes. Chinese has no spaces: without a limit, whole sentences of frequent captions would become single tokens."""
+"""In bytes. Chinese has no spaces: without a limit, whole sentences of frequent captions would become
+single tokens."""
 
 PATCH, MERGE, VISION_SIZE = 14, 2, 140
 """The vision tower sees pictures of 140×140 pixels as 10×10 patches, merged 2×2 into 25 tokens."""
 
 
 def corpus(count: int = 60_000, seed: int = 5) -> Iterator[str]:
-    """Captions in turn of every language, and the words of both templates often enough to become single tokens."""
+    """Captions in turn of every language, and the words of both templates often enough to become single
+    tokens."""
     rng = random.Random(seed)
     words = [text for template in (PROMPT_TEMPLATE, EDIT_TEMPLATE) for text in template.split("<|")]
     for i, scene in enumerate(islice(scenes.stream(seed), count)):
@@ -56,10 +63,9 @@ def corpus(count: int = 60_000, seed: int = 5) -> Iterator[str]:
 
 def learn() -> tuple[dict[str, int], list[str]]:
     """Learn the byte-level BPE. returns: token → id, and the merges, most frequent first"""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
     from tokenizers.pre_tokenizers import ByteLevel
     from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
-    from tokenizers import Regex
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
@@ -110,7 +116,8 @@ def load_tokenizer(folder: Path) -> Qwen2Tokenizer:
 
 
 def make_processor(tokenizer: Qwen2Tokenizer) -> Qwen2VLProcessor:
-    """The processor that edit models need: pictures become 140×140 pixels whatever size they come in, if they are square."""
+    """The processor that edit models need: pictures become 140×140 pixels whatever size they come in, if
+    they are square."""
     from transformers import Qwen2VLImageProcessor, Qwen2VLProcessor
     from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
 

@@ -6,8 +6,12 @@
     python -m workshop.pocket.train base --minutes 90
     python -m workshop.pocket.train export
 
-Every stage saves checkpoints in `--folder` (outside git), resumes from the newest when called again, and is seeded.
-`export` writes what is trained to data/pocket, in the layout of the real repositories.
+Every stage saves checkpoints in `--folder` (outside git), resumes from the newest when called again, and is
+seeded. `export` writes what is trained to data/pocket, in the layout of the real repositories.
+
+Two CPU cores do more as two processes of one thread each, which share every batch:
+
+    OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m workshop.pocket.train base
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+import torch.distributed as dist
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -30,7 +35,8 @@ STAGES = ("vae", "text", "reader", "base")
 
 
 class Stage(Protocol):
-    """One network in training. `steps`, `rate` and `batch` are the defaults of the full run."""
+    """One network in training. `steps`, `rate` and `batch` are those of the full run; `ema` 0 keeps no
+    average."""
 
     name: str
     steps: int
@@ -47,12 +53,14 @@ class Stage(Protocol):
 
 
 def compiled(function: Callable) -> Callable:
-    """torch.compile where a C++ compiler is there: fused element-wise work makes training on a CPU many times faster."""
+    """torch.compile where a C++ compiler is there: fused element-wise work makes training on a CPU many
+    times faster."""
     return torch.compile(function) if shutil.which("g++") or torch.cuda.is_available() else function
 
 
 def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """Attention written out, (B, heads, S, D): on a CPU the backward pass of the fused kernel takes ten times as long."""
+    """Attention written out, (B, heads, S, D): on a CPU the backward pass of the fused kernel takes ten
+    times as long."""
     weights = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + bias, dim=-1)
     return weights.to(v.dtype) @ v
 
@@ -69,14 +77,18 @@ class Checkpoint:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def save(self, step: int, stage: Stage, averages: dict[str, torch.Tensor], optimizer: torch.optim.AdamW) -> None:
+    def save(
+        self, step: int, stage: Stage, averages: dict[str, torch.Tensor], optimizer: torch.optim.AdamW
+    ) -> None:
         tensors = {f"net.{k}": v for k, v in stage.network.state_dict().items()}
         tensors |= {f"ema.{k}": v for k, v in averages.items()}
         for i, state in optimizer.state_dict()["state"].items():
             tensors |= {f"opt.{i}.{k}": torch.as_tensor(v) for k, v in state.items()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(".partial")
-        save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()}, partial, {"step": str(step)})
+        save_file(
+            {k: v.detach().contiguous().clone() for k, v in tensors.items()}, partial, {"step": str(step)}
+        )
         os.replace(partial, self.path)
 
     def load(self, stage: Stage, averages: dict[str, torch.Tensor], optimizer: torch.optim.AdamW) -> int:
@@ -98,28 +110,51 @@ class Checkpoint:
         return step
 
 
-def train(stage: Stage, folder: Path, *, steps: int, minutes: float, save_every: float = 180) -> None:
-    """Run a stage until `steps` are done or `minutes` are over; save every `save_every` seconds and at the end.
+def world() -> tuple[int, int]:
+    """This process's rank and how many processes share every batch, as torchrun sets them."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
-    The random state of a step depends on the step alone, so a resumed run sees the batches of an uninterrupted one.
+
+def average_gradients(parameters: list[torch.nn.Parameter], *, stop: bool) -> bool:
+    """Average gradients over all processes. returns: whether any process wants to stop after this step"""
+    if world()[1] == 1:
+        return stop
+    grads = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([*(g.flatten() for g in grads), torch.tensor([float(stop)])])
+    dist.all_reduce(flat)
+    for grad, part in zip(grads, flat[:-1].split([g.numel() for g in grads]), strict=True):
+        grad.copy_(part.view_as(grad) / world()[1])
+    return bool(flat[-1] > 0)
+
+
+def train(stage: Stage, folder: Path, *, steps: int, minutes: float, save_every: float = 180) -> None:
+    """Run a stage until `steps` are done or `minutes` are over; save every `save_every` seconds and at the
+    end.
+
+    The random state of a step depends on the step alone, so a resumed run sees the batches of an
+    uninterrupted one.
     """
     from tqdm.auto import tqdm
 
+    rank, processes = world()
     parameters = [p for p in stage.network.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=stage.rate, weight_decay=0.01, betas=(0.9, 0.99), fused=True)
     averages = {k: v.detach().clone() for k, v in stage.network.state_dict().items()} if stage.ema else {}
     checkpoint = Checkpoint(folder / f"{stage.name}.safetensors")
     first = checkpoint.load(stage, averages, optimizer)
     started = saved = time.monotonic()
-    with tqdm(total=steps, initial=first, desc=stage.name, unit="step", mininterval=5) as bar:
-        smooth = None
+    smooth = None
+    with tqdm(
+        total=steps, initial=first, desc=stage.name, unit="step", mininterval=5, disable=rank > 0
+    ) as bar:
         for step in range(first, steps):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(stage, step, steps)
-            torch.manual_seed(step)
+            torch.manual_seed(step * processes + rank)
             loss = stage.loss(step)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            over = average_gradients(parameters, stop=rank == 0 and time.monotonic() - started > minutes * 60)
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             keep_average(stage, averages, step)
@@ -127,8 +162,7 @@ def train(stage: Stage, folder: Path, *, steps: int, minutes: float, save_every:
             pace = (step + 1 - first) * stage.batch / (time.monotonic() - started)
             bar.set_postfix_str(f"loss {smooth:.4f}, {pace:.0f} pictures/s", refresh=False)
             bar.update()
-            over = time.monotonic() - started > minutes * 60
-            if over or time.monotonic() - saved > save_every or step == steps - 1:
+            if rank == 0 and (over or step == steps - 1 or time.monotonic() - saved > save_every):
                 checkpoint.save(step + 1, stage, averages, optimizer)
                 bar.write(f"step {step + 1}: loss {smooth:.4f}; {stage.report()}")
                 saved = time.monotonic()
@@ -161,11 +195,17 @@ def build(name: str, folder: Path, device: str) -> Stage:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m workshop.pocket.train", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m workshop.pocket.train", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("stage", choices=(*STAGES, "export"))
-    parser.add_argument("--folder", type=Path, default=Path("runs/pocket"), help="checkpoints and renders (outside git)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/pocket"), help="checkpoints and renders (outside git)"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop and save after this many minutes")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="stop and save after this many minutes"
+    )
     parser.add_argument("--steps", type=int, help="length of the full run; the learning rate decays over it")
     parser.add_argument("--output", type=Path, help="where export writes; default data/pocket")
     options = parser.parse_args(argv)
@@ -175,6 +215,8 @@ def main(argv: list[str] | None = None) -> int:
 
         export(options.folder, options.output)
         return 0
+    if world()[1] > 1:
+        dist.init_process_group("gloo")
     stage = build(options.stage, options.folder, options.device)
     train(stage, options.folder, steps=options.steps or stage.steps, minutes=options.minutes)
     return 0

@@ -1,4 +1,5 @@
-"""The VAE stage: QwenImageVAE at base width 16 learns to compress renders of both finishes, 8× in each direction.
+"""The VAE stage: QwenImageVAE at base width 16 learns to compress renders of both finishes, 8× in each
+direction.
 
 Axes: B batch, C channels, T frames (always 1), H height, W width; pictures are in [-1, 1].
 Source of the architecture: diffsynth 2.1.12, models/qwen_image_vae.py.
@@ -29,7 +30,8 @@ def to_tensor(pictures: np.ndarray, device: str = "cpu") -> torch.Tensor:
 
 
 def psnr(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Peak signal-to-noise ratio in dB of each picture of a batch in [-1, 1]: 10·log10(2² / mean squared error)."""
+    """Peak signal-to-noise ratio in dB of each picture of a batch in [-1, 1]: 10·log10(2² / mean squared
+    error)."""
     return 10 * torch.log10(4 / (a.float() - b.float()).square().mean(dim=(1, 2, 3)))
 
 
@@ -44,8 +46,8 @@ def _forward_2d(self: QwenImageCausalConv3d, x: torch.Tensor, cache_x: None = No
 def single_frame() -> Iterator[None]:
     """Compute the causal 3-D convolutions as 2-D ones.
 
-    A causal convolution pads time with zeros in front, so for one frame only the kernel's last slice meets data:
-    the result is the same, and faster on a CPU (FACTS 3).
+    A causal convolution pads time with zeros in front, so for one frame only the kernel's last slice meets
+    data: the result is the same, and faster on a CPU (FACTS 3).
     """
     original = QwenImageCausalConv3d.forward
     QwenImageCausalConv3d.forward = _forward_2d
@@ -59,7 +61,9 @@ def edges(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return x[..., 1:, :] - x[..., :-1, :], x[..., 1:] - x[..., :-1]
 
 
-def reconstruct(vae: QwenImageVAE, pictures: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def reconstruct(
+    vae: QwenImageVAE, pictures: torch.Tensor, noise: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """(B, 3, H, W) → its reconstruction from noisy latents, and the latents without the noise."""
     latents = vae.encode(pictures)
     return vae.decode(latents + noise), latents
@@ -97,7 +101,12 @@ class VaeStage:
             decoded, latents = self.fast_reconstruct(self.network, pictures, noise)
         error = decoded.float() - pictures
         slopes = sum(e.abs().mean() for e in edges(error))
-        return error.abs().mean() + 4 * error.square().mean() + 0.5 * slopes + 1e-4 * latents.float().square().mean()
+        return (
+            error.abs().mean()
+            + 4 * error.square().mean()
+            + 0.5 * slopes
+            + 1e-4 * latents.float().square().mean()
+        )
 
     @torch.no_grad()
     def report(self) -> str:
@@ -113,7 +122,8 @@ def make(folder: Path, device: str) -> VaeStage:
 
 @torch.no_grad()
 def normalise(vae: QwenImageVAE, pictures: torch.Tensor) -> None:
-    """Fold a shift and scale per channel into the 1×1 convolutions around the latents, so that they have mean 0, variance 1.
+    """Fold a shift and scale per channel into the 1×1 convolutions around the latents, so that they have mean
+    0, variance 1.
 
     pictures: (B, 3, H, W) in [-1, 1], a sample of what the model will see
 

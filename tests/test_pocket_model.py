@@ -1,0 +1,156 @@
+"""The shipped pocket model: recognised by DiffSynth, cut at the right token, small enough, and doing what
+its card says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from diffsynth.configs import MODEL_CONFIGS
+from diffsynth.core.loader.file import hash_model_file
+from PIL import Image
+
+from workshop import loading, profiles
+from workshop.pocket import architecture, captions, draw, evaluate, reader, scenes, tokens
+
+BASE = profiles.POCKET / "Qwen" / "Qwen-Image"
+WEIGHTS = {
+    "qwen_image_dit": BASE / "transformer" / "diffusion_pytorch_model.safetensors",
+    "qwen_image_text_encoder": BASE / "text_encoder" / "model.safetensors",
+    "qwen_image_vae": BASE / "vae" / "diffusion_pytorch_model.safetensors",
+}
+
+
+@pytest.fixture(scope="module")
+def report() -> dict:
+    return json.loads((profiles.POCKET / "report.json").read_text(encoding="utf8"))
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    profiles.use("pocket")
+    return loading.load_pipeline("Qwen-Image")
+
+
+@pytest.mark.parametrize("config", architecture.model_configs(), ids=lambda config: config["model_name"])
+def test_shipped_weights_have_the_hash_that_is_registered(config: dict):
+    assert hash_model_file(str(WEIGHTS[config["model_name"]])) == config["model_hash"]
+
+
+def test_registering_twice_changes_nothing():
+    architecture.register()
+    before = list(MODEL_CONFIGS)
+    architecture.register()
+    assert before == MODEL_CONFIGS
+
+
+def test_rope_axes_fill_the_heads():
+    assert sum(architecture.ROPE_AXES) == architecture.HEAD_WIDTH
+    assert sum(architecture.MROPE_SECTIONS) == architecture.HEAD_WIDTH // 2
+
+
+def test_base_weights_fit_in_32_megabytes_and_all_data_in_80():
+    assert sum(path.stat().st_size for path in WEIGHTS.values()) <= 32e6
+    assert sum(path.stat().st_size for path in profiles.POCKET.parent.rglob("*") if path.is_file()) <= 80e6
+
+
+def test_the_templates_are_as_long_as_the_pipeline_believes():
+    tokenizer = tokens.load_tokenizer(BASE / "tokenizer")
+    prompt, edit = tokens.PROMPT_TEMPLATE.split("{}")[0], tokens.EDIT_TEMPLATE.split("<|vision_start|>")[0]
+    assert len(tokenizer(prompt)["input_ids"]) == tokens.PROMPT_DROP
+    assert len(tokenizer(edit)["input_ids"]) == tokens.EDIT_DROP
+    assert len(tokenizer(tokens.PROMPT_TEMPLATE.split("{}")[1])["input_ids"]) == tokens.SUFFIX_TOKENS
+
+
+def test_the_templates_are_those_of_the_pipeline():
+    import inspect
+
+    from diffsynth.pipelines import qwen_image
+
+    source = inspect.getsource(qwen_image.QwenImageUnit_PromptEmbedder)
+    for template in (tokens.PROMPT_TEMPLATE, tokens.EDIT_TEMPLATE):
+        assert template.encode("unicode_escape").decode() in source
+
+
+@pytest.mark.parametrize("text", [c.text for c in captions.WORKSHOP_PROMPTS.values()])
+def test_the_tokenizer_gives_every_workshop_prompt_back(text: str):
+    tokenizer = tokens.load_tokenizer(BASE / "tokenizer")
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+def test_the_processor_loads_and_shows_25_image_tokens():
+    from transformers import Qwen2VLProcessor
+
+    processor = Qwen2VLProcessor.from_pretrained(profiles.POCKET / "Qwen" / "Qwen-Image-Edit" / "processor")
+    for size in ((128, 128), (384, 384)):
+        batch = processor(
+            text=[tokens.EDIT_TEMPLATE.format("a dog")], images=[Image.new("RGB", size)], return_tensors="pt"
+        )
+        assert (batch.input_ids == processor.tokenizer.convert_tokens_to_ids("<|image_pad|>")).sum() == 25
+
+
+def test_the_reader_reads_renders():
+    chosen = [next(scenes.stream(seed, test=True)) for seed in range(700, 748)]
+    found = reader.read_all([draw.to_image(scene) for scene in chosen])
+    hits = [
+        shown.get(name) == value
+        for scene, shown in zip(chosen, found, strict=True)
+        for name, value in scenes.attributes(scene).items()
+    ]
+    assert sum(hits) / len(hits) > 0.97
+
+
+def test_a_missing_reader_says_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match="Restore data/pocket from git"):
+        reader.load(tmp_path / "reader.safetensors")
+
+
+def test_unplaced_people_may_stand_either_way_round():
+    named = {"kind": "couple", "left who": "woman", "right who": "man"}
+    shown = {"kind": "couple", "left who": "man", "right who": "woman"}
+    assert all(reader.followed(named, shown, placed=False).values())
+    assert sum(reader.followed(named, shown).values()) == 1
+
+
+def test_the_report_gives_every_figure_of_the_card(report):
+    wanted = {"vae dB plain", "reader", "seconds a picture", "same seed, same picture", *captions.LANGUAGES}
+    assert wanted <= report.keys()
+    assert report["same seed, same picture"] is True
+    assert evaluate.table(report).count("≥") == 6
+    card = (profiles.POCKET / "README.md").read_text(encoding="utf8")
+    for code in captions.LANGUAGES:
+        assert f"{report[code]:.1%}" in card, f"data/pocket/README.md does not give {code} as in report.json"
+    assert f"{report['vae dB plain']:.2f} dB" in card
+
+
+def test_evaluation_prompts_are_held_out_and_name_something():
+    said = evaluate.prompts("en", 20)
+    assert len(said) == 20
+    assert all(caption.named for caption in said)
+    assert said == evaluate.prompts("en", 20)
+
+
+def test_the_model_draws_what_the_workshop_asks_for(pipe, report):
+    """Twelve pictures: the measured shares are in report.json; this catches weights or code that went
+    wrong."""
+    results = list(evaluate.generate(pipe, evaluate.prompts("en", 6) + evaluate.prompts("zh", 6)))
+    assert evaluate.share(results) > 0.6
+
+
+def test_the_same_seed_gives_the_same_picture(pipe):
+    assert evaluate.repeatable(pipe)
+
+
+def test_another_seed_gives_another_picture(pipe):
+    said = captions.WORKSHOP_PROMPTS["dog"]
+    first, second = evaluate.generate(pipe, [said, said])
+    assert first.image.tobytes() != second.image.tobytes()
+
+
+def test_vae_keeps_a_render_recognisable(pipe):
+    image = draw.to_image(next(scenes.stream(5, test=True)))
+    x = evaluate.pixels([image]).to(pipe.device, pipe.torch_dtype)
+    with torch.no_grad():
+        y = pipe.vae.decode(pipe.vae.encode(x)).clamp(-1, 1)
+    assert 10 * torch.log10(4 / (y - x).square().mean()) > 24

@@ -1,0 +1,173 @@
+"""Training code against the classes it stands in for, the training loop, and its checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffsynth.diffusion.flow_match import FlowMatchScheduler
+from diffsynth.models.qwen_image_vae import QwenImageVAE
+from diffsynth.pipelines.qwen_image import model_fn_qwen_image
+from safetensors.torch import load_file
+
+from workshop.pocket import architecture, base_stage, text_stage, train, vae_stage
+
+
+@pytest.fixture(scope="module")
+def vae() -> QwenImageVAE:
+    torch.manual_seed(0)
+    return QwenImageVAE(**architecture.VAE_KWARGS).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> architecture.PocketTextEncoder:
+    torch.manual_seed(0)
+    return architecture.PocketTextEncoder().eval().requires_grad_(False)
+
+
+def test_for_one_frame_two_dimensional_convolutions_give_the_same_picture(vae):
+    pictures = torch.rand(2, 3, 32, 32) * 2 - 1
+    latents = vae.encode(pictures)
+    with vae_stage.single_frame():
+        assert torch.allclose(vae.encode(pictures), latents, atol=1e-4)  # other order of the same sums
+        decoded = vae.decode(latents)
+    assert torch.allclose(vae.decode(latents), decoded, atol=1e-4)
+
+
+def test_single_frame_refuses_a_video(vae):
+    with vae_stage.single_frame(), pytest.raises(ValueError, match="one frame without a cache, got 3 frames"):
+        vae.encoder(torch.zeros(1, 3, 3, 16, 16))
+
+
+def test_normalised_latents_have_unit_variance_and_decode_as_before():
+    torch.manual_seed(1)
+    vae = QwenImageVAE(**architecture.VAE_KWARGS).eval().requires_grad_(False)
+    pictures = torch.rand(24, 3, 32, 32) * 2 - 1
+    before = vae.decode(vae.encode(pictures))
+    vae_stage.normalise(vae, pictures)
+    latents = vae.encode(pictures)
+    assert torch.allclose(latents.mean(dim=(0, 2, 3)), torch.zeros(16), atol=1e-3)
+    assert torch.allclose(latents.std(dim=(0, 2, 3)), torch.ones(16), atol=1e-3)
+    assert torch.allclose(vae.decode(latents), before, atol=1e-3)
+
+
+def test_psnr_of_a_known_error():
+    assert vae_stage.psnr(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.02)).item() == pytest.approx(
+        40, abs=1e-3
+    )
+
+
+def test_hidden_states_equal_those_of_the_transformers_class(encoder):
+    template, ids = torch.arange(10, 44), torch.randint(7, 4096, (3, 12))
+    fast = text_stage.hidden_states(encoder.model.language_model, template, ids)
+    whole = encoder(input_ids=torch.cat([template.expand(3, -1), ids], dim=1))[-1][:, 34:]
+    assert torch.allclose(fast, whole, atol=1e-4)
+
+
+def test_velocity_of_a_batch_equals_the_pipelines_one_by_one():
+    torch.manual_seed(0)
+    dit = architecture.PocketDiT().eval().requires_grad_(False)
+    latents, sigma, lengths = torch.randn(2, 16, 16, 16), torch.tensor([0.3, 0.8]), torch.tensor([9, 14])
+    text = torch.randn(2, 16, architecture.WIDTH)
+    with base_stage.trainable():
+        mask, turns = base_stage.key_mask(lengths, 16), base_stage.rotary(dit, 16, "cpu")
+        together = base_stage.velocity(dit, latents, sigma, text, mask, turns)
+    for i, length in enumerate(lengths):
+        alone = model_fn_qwen_image(
+            dit=dit,
+            latents=latents[i : i + 1],
+            timestep=sigma[i : i + 1] * 1000,
+            prompt_emb=text[i : i + 1, :length],
+            prompt_emb_mask=torch.ones(1, length, dtype=torch.long),
+            height=128,
+            width=128,
+        )
+        assert torch.allclose(together[i], alone[0], atol=1e-4)
+
+
+def test_swapped_functions_are_put_back_even_after_an_error():
+    from diffsynth.models import qwen_image_dit as module
+
+    before = module.apply_rotary_emb_qwen, module.qwen_image_flash_attention
+    with pytest.raises(RuntimeError, match="stop"), base_stage.trainable():
+        assert module.apply_rotary_emb_qwen is not before[0]
+        raise RuntimeError("stop")
+    assert (module.apply_rotary_emb_qwen, module.qwen_image_flash_attention) == before
+
+
+def test_the_sampler_starts_in_noise_and_ends_near_the_picture():
+    sigmas, _ = FlowMatchScheduler.set_timesteps_qwen_image(40, dynamic_shift_len=64)
+    assert sigmas[0] == 1
+    assert sigmas[-1] == pytest.approx(0.02, abs=1e-6)
+
+
+def test_a_new_dit_predicts_zero():
+    dit = architecture.PocketDiT()
+    base_stage.start_small(dit)
+    text = torch.randn(1, 16, architecture.WIDTH)
+    with torch.no_grad(), base_stage.trainable():
+        mask, turns = base_stage.key_mask(torch.tensor([16]), 16), base_stage.rotary(dit, 16, "cpu")
+        out = base_stage.velocity(dit, torch.randn(1, 16, 16, 16), torch.tensor([0.5]), text, mask, turns)
+    assert torch.equal(out, torch.zeros_like(out))
+
+
+def test_vision_patches_equal_the_processors():
+    from PIL import Image
+
+    from workshop.pocket.tokens import load_tokenizer, make_processor
+    from workshop.profiles import POCKET
+
+    tokenizer = load_tokenizer(POCKET / "Qwen" / "Qwen-Image" / "tokenizer")
+    picture = np.random.default_rng(0).integers(0, 255, (128, 128, 3), dtype=np.uint8)
+    processor = make_processor(tokenizer).image_processor
+    real = processor(images=[Image.fromarray(picture)], return_tensors="pt")["pixel_values"]
+    ours = text_stage.patches(vae_stage.to_tensor(picture[None]))
+    assert ours.shape == real.shape
+    # the processor rounds the resized picture to whole levels of 255; one level is 0.015 after scaling
+    assert (ours - real).abs().mean() < 0.015
+
+
+class Line:
+    """The smallest stage: fit y = 3x by a line."""
+
+    name, steps, rate, batch, ema = "line", 40, 0.1, 8, 0.9
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.network = torch.nn.Linear(1, 1)
+
+    def loss(self, step: int) -> torch.Tensor:
+        x = torch.randn(self.batch, 1)
+        return (self.network(x) - 3 * x).square().mean()
+
+    def report(self) -> str:
+        return f"slope {self.network.weight.item():.3f}"
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path):
+    train.train(Line(), tmp_path / "whole", steps=40, minutes=1)
+    train.train(Line(), tmp_path / "parts", steps=40, minutes=0)  # one step, then the time is over
+    train.train(Line(), tmp_path / "parts", steps=40, minutes=1)
+    whole, parts = (load_file(tmp_path / name / "line.safetensors") for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+
+
+def test_training_learns_and_keeps_an_average(tmp_path: Path):
+    stage = Line()
+    train.train(stage, tmp_path, steps=200, minutes=1)
+    assert stage.network.weight.item() == pytest.approx(3, abs=0.05)
+    assert train.trained(tmp_path, "line")["weight"].item() == pytest.approx(3, abs=0.1)
+
+
+def test_a_missing_checkpoint_says_what_to_run(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="python -m workshop.pocket.train base"):
+        train.trained(tmp_path, "base")
+
+
+def test_the_learning_rate_warms_up_and_decays():
+    rates = [train.learning_rate(Line(), step, 1000) for step in (0, 99, 999)]
+    assert rates[0] < rates[1]
+    assert rates[2] == pytest.approx(0.1 * 0.02, rel=0.01)

@@ -1,0 +1,235 @@
+"""Measure the pocket model on combinations of attributes that training never saw.
+
+    python -m workshop.pocket.evaluate               # the full report: about ten minutes on two cores
+    python -m workshop.pocket.evaluate --prompts 8   # a quick look; changes nothing in data/pocket
+
+Pictures are made by the stock QwenImagePipeline, 40 steps, default guidance, and read by
+`workshop.pocket.reader`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import random
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workshop.pocket import captions, draw, reader, scenes
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+STEPS, GUIDANCE, SIZE = 40, 4.0, 128
+TARGETS = {"vae dB": 30.0, "reader": 0.99, "en": 0.95, "ko": 0.90, "kn": 0.90, "zh": 0.90}
+PROMPT_SEED = 2026
+"""The held-out scenes of the report start here; no training stage uses this seed."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One generated picture, what its prompt named, and whether the picture shows it."""
+
+    caption: captions.Caption
+    seed: int
+    image: Image.Image
+    shown: dict[str, str]
+    followed: dict[str, bool]
+
+
+def prompts(language: str, count: int) -> list[captions.Caption]:
+    """Captions of held-out scenes that name something, in one language."""
+    rng = random.Random(f"{PROMPT_SEED} {language}")
+    said = (captions.caption(scene, language, rng) for scene in scenes.stream(PROMPT_SEED, test=True))
+    return list(islice((caption for caption in said if caption.named), count))
+
+
+def generate(pipe: object, said: list[captions.Caption], *, first_seed: int = 0) -> Iterator[Result]:
+    """One picture a caption, seeds counting up."""
+    for seed, caption in enumerate(said, first_seed):
+        image = pipe(
+            prompt=caption.text,
+            seed=seed,
+            num_inference_steps=STEPS,
+            cfg_scale=GUIDANCE,
+            height=SIZE,
+            width=SIZE,
+            progress_bar_cmd=lambda steps: steps,
+        )
+        shown = reader.read(image)
+        yield Result(
+            caption, seed, image, shown, reader.followed(caption.named, shown, placed=caption.placed)
+        )
+
+
+def share(results: list[Result]) -> float:
+    """Share of named attributes that the pictures show, over all prompts together."""
+    hits = [hit for result in results for hit in result.followed.values()]
+    return sum(hits) / len(hits)
+
+
+def by_attribute(results: list[Result]) -> dict[str, float]:
+    """The same share, attribute by attribute, both people of a couple together."""
+    hits: dict[str, list[bool]] = defaultdict(list)
+    for result in results:
+        for name, hit in result.followed.items():
+            hits[name.removeprefix("left ").removeprefix("right ")].append(hit)
+    return {name: round(sum(found) / len(found), 3) for name, found in sorted(hits.items())}
+
+
+def pixels(images: list[Image.Image]) -> torch.Tensor:
+    """Pictures as (B, 3, H, W) in [-1, 1]."""
+    import numpy as np
+    import torch
+
+    stack = np.stack([np.asarray(image) for image in images])
+    return torch.from_numpy(stack).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def vae_quality(pipe: object, count: int) -> tuple[dict[str, float], list[Image.Image]]:
+    """PSNR in dB of held-out renders after the VAE, and how much of them the reader still reads; and the
+    decoded pictures."""
+    import torch
+
+    chosen = list(islice(scenes.stream(PROMPT_SEED + 1, test=True), count))
+    found, kept = {}, []
+    for finish in ("plain", "rich"):
+        originals = [draw.to_image(scene, SIZE, rich=finish == "rich") for scene in chosen]
+        error, decoded = [], []
+        for image in originals:
+            x = pixels([image]).to(pipe.device, pipe.torch_dtype)
+            with torch.no_grad():
+                y = pipe.vae.decode(pipe.vae.encode(x)).float().clamp(-1, 1)
+            error.append(float(10 * torch.log10(4 / (y - x.float()).square().mean())))
+            decoded.append(pipe.vae_output_to_image(y))
+        found[f"vae dB {finish}"] = round(sum(error) / count, 2)
+        if finish == "plain":
+            hits = [
+                shown.get(name) == value
+                for scene, shown in zip(chosen, reader.read_all(decoded), strict=True)
+                for name, value in scenes.attributes(scene).items()
+            ]
+            found["reader"] = round(sum(hits) / len(hits), 4)
+            kept = [picture for pair in zip(originals[:8], decoded[:8], strict=True) for picture in pair]
+    return found, kept
+
+
+def repeatable(pipe: object) -> bool:
+    """Whether the same seed gives the same picture, bit for bit."""
+    said = [captions.WORKSHOP_PROMPTS["dog"]] * 2
+    first, second = (next(generate(pipe, [caption], first_seed=3)).image for caption in said)
+    return first.tobytes() == second.tobytes()
+
+
+def sheet(images: list[Image.Image], columns: int, scale: int = 1) -> Image.Image:
+    """Pictures side by side, row by row, on white."""
+    from PIL import Image
+
+    side = SIZE * scale
+    rows = -(-len(images) // columns)
+    canvas = Image.new("RGB", (columns * (side + 4) - 4, rows * (side + 4) - 4), "white")
+    for i, image in enumerate(images):
+        place = (i % columns * (side + 4), i // columns * (side + 4))
+        canvas.paste(image.resize((side, side), Image.Resampling.LANCZOS), place)
+    return canvas
+
+
+def evaluate(pipe: object, count: int) -> tuple[dict, dict[str, Image.Image]]:
+    """Everything the report says, and the sample sheets by name."""
+    from tqdm.auto import tqdm
+
+    quality, decoded = vae_quality(pipe, max(8, 2 * count))
+    report: dict = {**quality, "prompts per language": count, "steps": STEPS, "guidance": GUIDANCE}
+    sheets = {"vae": sheet(decoded, 8, 2)}
+    started = time.perf_counter()
+    for language in captions.LANGUAGES:
+        drawing = tqdm(generate(pipe, prompts(language, count)), total=count, desc=language, unit="picture")
+        results = list(drawing)
+        report[language] = round(share(results), 4)
+        report[f"{language} by attribute"] = by_attribute(results)
+        sheets[language] = sheet([result.image for result in results[:24]], 8, 2)
+    report["seconds a picture"] = round((time.perf_counter() - started) / (4 * count), 2)
+    report["same seed, same picture"] = repeatable(pipe)
+    workshop = list(generate(pipe, list(captions.WORKSHOP_PROMPTS.values())))
+    report["workshop prompts"] = {r.caption.text: r.followed for r in workshop}
+    sheets["workshop"] = sheet([result.image for result in workshop], 5, 2)
+    report["machine"] = machine(pipe)
+    return report, sheets
+
+
+def machine(pipe: object) -> str:
+    """What the figures were measured on."""
+    import torch
+
+    where = (
+        torch.cuda.get_device_name()
+        if "cuda" in str(pipe.device)
+        else f"{torch.get_num_threads()} CPU threads"
+    )
+    return f"{where}, {pipe.torch_dtype}, torch {torch.__version__}, Python {platform.python_version()}"
+
+
+def table(report: dict) -> str:
+    """The report's figures against their targets, for people."""
+    rows = [
+        (
+            "VAE on held-out renders, plain",
+            f"{report['vae dB plain']:.2f} dB",
+            f"≥ {TARGETS['vae dB']:.0f} dB",
+        ),
+        ("VAE on held-out renders, rich", f"{report['vae dB rich']:.2f} dB", ""),
+        ("reader, renders through the VAE", f"{report['reader']:.2%}", f"≥ {TARGETS['reader']:.0%}"),
+        *(
+            (f"prompt followed, {code}", f"{report[code]:.1%}", f"≥ {TARGETS[code]:.0%}")
+            for code in captions.LANGUAGES
+        ),
+        ("seconds a picture", f"{report['seconds a picture']:.2f}", "≤ 3 on two CPU cores"),
+        ("same seed, same picture", "yes" if report["same seed, same picture"] else "no", "yes"),
+    ]
+    lines = [f"{'measured on held-out combinations':36} {'figure':>10}   target"]
+    lines += [f"{name:36} {figure:>10}   {target}" for name, figure, target in rows]
+    merged: dict[str, list[float]] = defaultdict(list)
+    for code in captions.LANGUAGES:
+        for name, value in report[f"{code} by attribute"].items():
+            merged[name].append(value)
+    weakest = sorted((sum(v) / len(v), name) for name, v in merged.items())[:6]
+    lines.append("weakest attributes: " + ", ".join(f"{name} {value:.0%}" for value, name in weakest))
+    return "\n".join([*lines, f"{report['prompts per language']} prompts a language; {report['machine']}"])
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m workshop.pocket.evaluate", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--prompts", type=int, default=60, help="prompts per language")
+    parser.add_argument("--output", type=Path, help="folder of report.json and the sheets")
+    options = parser.parse_args(argv)
+    from workshop import loading, profiles
+
+    profiles.use("pocket")
+    report, sheets = evaluate(loading.load_pipeline("Qwen-Image"), options.prompts)
+    print(table(report))
+    full = options.prompts >= 60
+    output = options.output or (profiles.POCKET if full else None)
+    if output is None:
+        print("A quick look: nothing was written. Leave out --prompts for the full report, or name --output.")
+        return 0
+    (output / "sheets").mkdir(parents=True, exist_ok=True)
+    (output / "report.json").write_text(
+        json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf8"
+    )
+    for name, image in sheets.items():
+        image.save(output / "sheets" / f"{name}.png", optimize=True)
+    print(f"written to {output}: report.json and {len(sheets)} sheets")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
