@@ -33,6 +33,21 @@ PROMPT_SEED = 2026
 """The held-out scenes of the report start here; no training stage uses this seed."""
 
 
+HERO = (
+    captions.WORKSHOP_PROMPTS["portrait"].text,
+    captions.WORKSHOP_PROMPTS["woman in the forest"].text,
+    "A handsome Asian man in a dark gray suit, seated at a table, holding a bouquet of red flowers.",
+    captions.WORKSHOP_PROMPTS["dog jumping"].text,
+    "A loving couple hugging by the sea.",
+    "A portrait of a man with gray hair and glasses in a green sweater. The background is a city.",
+    "A black dog with a red collar, sitting in the snow.",
+    "A woman with red hair in a yellow coat stands in a meadow.",
+)
+"""The prompts of the picture in the README."""
+
+FIGURES = ("<!-- figures: written by evaluate -->", "<!-- end of figures -->")
+
+
 @dataclass(frozen=True)
 class Result:
     """One generated picture, what its prompt named, and whether the picture shows it."""
@@ -141,6 +156,25 @@ def sheet(images: list[Image.Image], columns: int, scale: int = 1) -> Image.Imag
     return canvas
 
 
+def hero(pipe: object) -> Image.Image:
+    """Eight pictures in two rows, each above the prompt that it was made from."""
+    import textwrap
+
+    from PIL import Image, ImageDraw, ImageFont
+
+    side, gap, words = 2 * SIZE, 12, 64
+    canvas = Image.new("RGB", (4 * (side + gap) + gap, 2 * (side + words + gap) + gap), "white")
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=15)
+    drawn = generate(pipe, [captions.Caption(text, "en", {}) for text in HERO])
+    for i, result in enumerate(drawn):
+        x, y = gap + i % 4 * (side + gap), gap + i // 4 * (side + words + gap)
+        canvas.paste(result.image.resize((side, side), Image.Resampling.LANCZOS), (x, y))
+        lines = textwrap.wrap(result.caption.text, 36)
+        shown = "\n".join(lines if len(lines) <= 3 else [*lines[:2], lines[2][:33] + " …"])
+        pen.multiline_text((x, y + side + 4), shown, fill="#333333", font=font)
+    return canvas
+
+
 def evaluate(pipe: object, count: int) -> tuple[dict, dict[str, Image.Image]]:
     """Everything the report says, and the sample sheets by name."""
     from tqdm.auto import tqdm
@@ -160,6 +194,7 @@ def evaluate(pipe: object, count: int) -> tuple[dict, dict[str, Image.Image]]:
     workshop = list(generate(pipe, list(captions.WORKSHOP_PROMPTS.values())))
     report["workshop prompts"] = {r.caption.text: r.followed for r in workshop}
     sheets["workshop"] = sheet([result.image for result in workshop], 5, 2)
+    sheets["hero"] = hero(pipe)
     report["machine"] = machine(pipe)
     return report, sheets
 
@@ -204,6 +239,17 @@ def table(report: dict) -> str:
     return "\n".join([*lines, f"{report['prompts per language']} prompts a language; {report['machine']}"])
 
 
+def update_card(card: Path, report: dict) -> None:
+    """Put the report's table into the model card, between its two markers."""
+    text = card.read_text(encoding="utf8")
+    before, found, rest = text.partition(FIGURES[0])
+    after = rest.partition(FIGURES[1])[2]
+    if not found or FIGURES[1] not in rest:
+        raise ValueError(f"{card} must hold {FIGURES[0]} and {FIGURES[1]}, between which the figures go.")
+    block = f"{FIGURES[0]}\n```text\n{table(report)}\n```\n{FIGURES[1]}"
+    card.write_text(before + block + after, encoding="utf8")
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m workshop.pocket.evaluate", description=__doc__.splitlines()[0]
@@ -225,6 +271,8 @@ def main(argv: list[str] | None = None) -> int:
     (output / "report.json").write_text(
         json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf8"
     )
+    if output == profiles.POCKET:
+        update_card(output / "README.md", report)
     for name, image in sheets.items():
         image.save(output / "sheets" / f"{name}.png", optimize=True)
     print(f"written to {output}: report.json and {len(sheets)} sheets")

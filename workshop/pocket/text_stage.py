@@ -31,6 +31,9 @@ CLASSES = {name: ("free", *values) for name, values in scenes.ATTRIBUTES.items()
 """What a head can answer per attribute: its values, or that the caption leaves it free."""
 
 IMAGE_TOKENS = (tokens.VISION_SIZE // tokens.PATCH // tokens.MERGE) ** 2
+COUPLES = 0.35
+"""Share of captions that are of couples, beyond those that come by chance."""
+
 IMAGE_PAD = SPECIAL_TOKENS.index("<|image_pad|>")
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -186,7 +189,7 @@ def hits(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 class TextStage:
     """Captions of any language in every step, and every eighth step edit prompts with a picture."""
 
-    name, steps, rate, batch, ema = "text", 2300, 1e-3, 64, 0.0
+    name, steps, rate, batch, ema = "text", 3000, 1e-3, 64, 0.0
     pictures = 24
 
     def __init__(self, folder: Path, device: str) -> None:
@@ -194,13 +197,13 @@ class TextStage:
         self.prompts = Prompts(folder)
         self.network = TextNetwork().to(device)
         self.scenes, self.renders = rendered(folder, PLAIN[0], seed=PLAIN[1])
+        self.couples = [scene for scene in self.scenes if scene.kind == "couple"]
         self.fast_read = compiled(self.network.forward)
 
     def captions(self, rng: random.Random, count: int) -> list[Caption]:
-        return [
-            captions.caption(rng.choice(self.scenes), rng.choice(captions.LANGUAGES), rng)
-            for _ in range(count)
-        ]
+        """Random captions, many of them of couples: which words belong to which person is the hard part."""
+        chosen = (self.couples if rng.random() < COUPLES else self.scenes for _ in range(count))
+        return [captions.caption(rng.choice(pool), rng.choice(captions.LANGUAGES), rng) for pool in chosen]
 
     def loss(self, step: int) -> torch.Tensor:
         rng = random.Random(step)
