@@ -10,7 +10,7 @@ image tokens.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +30,9 @@ from workshop.pocket.vae_stage import PLAIN, normalise, single_frame, to_tensor
 EMPTY_SHARE = 0.1
 """Share of prompts that are empty in training: guidance needs a model that also knows what nobody asked
 for."""
+
+COUPLES = 0.1
+"""Share of pictures that are couples beyond those that come by chance: they have the most to get right."""
 
 
 def load_vae(folder: Path) -> QwenImageVAE:
@@ -150,29 +153,39 @@ class BaseStage:
         self.network = PocketDiT().to(device)
         start_small(self.network)
         self.scenes = rendered(folder, PLAIN[0], seed=PLAIN[1])[0]
+        self.couples = [i for i, scene in enumerate(self.scenes) if scene.kind == "couple"]
+        self.pooled: tuple[int, list[list[tuple[int, str]]]] = (-1, [])
         self.latents = encoded(folder, device)
-        self.fast_velocity = compiled(velocity)
-        self.fast_encode = compiled(hidden_states)
+        self.fast_velocity = compiled(velocity, dynamic=True)
+        self.fast_encode = compiled(hidden_states, dynamic=True)
 
     def said(self, step: int) -> list[tuple[int, str]]:
-        """Scene numbers and captions of this step: batches of similar length, cut from a pool of eight
-        batches."""
-        rng = random.Random(step // self.pool)
-        drawn = []
+        """Scene numbers and captions of this step."""
+        index, turn = divmod(step, self.pool)
+        if index != self.pooled[0]:
+            self.pooled = index, self.batches(index)
+        return self.pooled[1][turn]
+
+    def batches(self, index: int) -> list[list[tuple[int, str]]]:
+        """Eight batches, each of captions of similar length, so that little is padding."""
+        rng, drawn = random.Random(index), []
         for _ in range(self.pool * self.batch):
-            i = rng.randrange(len(self.scenes))
+            i = rng.choice(self.couples) if rng.random() < COUPLES else rng.randrange(len(self.scenes))
             text = captions.caption(self.scenes[i], rng.choice(captions.LANGUAGES), rng).text
             drawn.append((i, "" if rng.random() < EMPTY_SHARE else text))
-        drawn.sort(key=lambda pair: len(self.prompts.tokenizer(pair[1])["input_ids"]))
-        order = rng.sample(range(self.pool), self.pool)
-        start = order[step % self.pool] * self.batch
-        return drawn[start : start + self.batch]
+        rows = self.prompts.tokenizer([text for _, text in drawn])["input_ids"]
+        order = sorted(range(len(drawn)), key=lambda k: len(rows[k]))
+        cut = [
+            [drawn[k] for k in order[start : start + self.batch]]
+            for start in range(0, len(drawn), self.batch)
+        ]
+        return rng.sample(cut, len(cut))
 
     @torch.no_grad()
     def text(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Prompts → what the pipeline hands to the DiT, (B, S, D), and the lengths (B,), both without the
         template."""
-        ids, lengths = self.prompts.ids(texts)
+        ids, lengths = self.prompts.ids(texts, multiple=8)
         with torch.autocast(self.device, torch.bfloat16):
             template = self.prompts.template.to(self.device)
             hidden = self.fast_encode(self.encoder.model.language_model, template, ids.to(self.device))
@@ -184,7 +197,10 @@ class BaseStage:
         latents = torch.from_numpy(np.stack([self.latents[i] for i, _ in chosen])).float().to(self.device)
         return self.flow_loss(latents, [text for _, text in chosen])
 
-    def flow_loss(self, latents: torch.Tensor, texts: list[str]) -> torch.Tensor:
+    def flow_loss(
+        self, latents: torch.Tensor, texts: list[str], *, run: Callable[..., torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """Squared error of the predicted velocity at random sigmas. `run` replaces the compiled forward."""
         noise = torch.randn_like(latents)
         sigma = torch.sigmoid(0.4 + torch.randn(len(latents), device=self.device))
         mixed = torch.lerp(latents, noise, sigma.view(-1, 1, 1, 1))
@@ -192,7 +208,7 @@ class BaseStage:
         mask = key_mask(lengths, text.shape[1]).to(self.device)
         with trainable(), torch.autocast(self.device, torch.bfloat16):
             turns = rotary(self.network, text.shape[1], self.device)
-            predicted = self.fast_velocity(self.network, mixed, sigma, text, mask.bfloat16(), turns)
+            predicted = (run or self.fast_velocity)(self.network, mixed, sigma, text, mask.bfloat16(), turns)
         return (predicted.float() - (noise - latents)).square().mean()
 
     @torch.no_grad()
@@ -200,11 +216,11 @@ class BaseStage:
         shown, renders = rendered(self.folder, 200, seed=3, test=True)
         if not hasattr(self, "held_out"):
             with single_frame():
-                self.held_out = load_vae(self.folder).encode(to_tensor(renders[:64]))
+                self.held_out = load_vae(self.folder).encode(to_tensor(renders[:64])).to(self.device)
         rng = random.Random(0)
         texts = [captions.caption(scene, "en", rng).text for scene in shown[:64]]
         torch.manual_seed(0)
-        return f"loss {self.flow_loss(self.held_out.to(self.device), texts).item():.4f} on held-out renders"
+        return f"loss {self.flow_loss(self.held_out, texts, run=velocity):.4f} on held-out renders"
 
 
 def make(folder: Path, device: str) -> BaseStage:

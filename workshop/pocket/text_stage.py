@@ -66,11 +66,13 @@ class Prompts:
 
         self.template = torch.tensor(self.tokenizer(tokens.PROMPT_TEMPLATE.split("{}")[0])["input_ids"])
 
-    def ids(self, texts: list[str], *, edit: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    def ids(
+        self, texts: list[str], *, edit: bool = False, multiple: int = 32
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids of prompts: for an edit the whole prompt, else what follows the template's first 34
         tokens.
 
-        returns: ids (B, S), padded to a multiple of 32 so that shapes are few, and the lengths (B,)
+        returns: ids (B, S), padded to a `multiple` so that shapes are few, and the lengths (B,)
         """
         template = tokens.PROMPT_TEMPLATE
         if edit:
@@ -78,7 +80,7 @@ class Prompts:
         rows = self.tokenizer([template.replace("{}", text) for text in texts])["input_ids"]
         rows = rows if edit else [row[tokens.PROMPT_DROP :] for row in rows]
         lengths = torch.tensor([len(row) for row in rows])
-        width = -(-int(lengths.max()) // 32) * 32
+        width = -(-int(lengths.max()) // multiple) * multiple
         ids = torch.zeros(len(rows), width, dtype=torch.long)
         for i, row in enumerate(rows):
             ids[i, : len(row)] = torch.tensor(row)
@@ -189,7 +191,7 @@ def hits(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 class TextStage:
     """Captions of any language in every step, and every eighth step edit prompts with a picture."""
 
-    name, steps, rate, batch, ema = "text", 3000, 1e-3, 64, 0.0
+    name, steps, rate, batch, ema = "text", 2300, 1e-3, 64, 0.0
     pictures = 24
 
     def __init__(self, folder: Path, device: str) -> None:
