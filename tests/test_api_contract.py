@@ -1,0 +1,163 @@
+"""Every DiffSynth name and keyword that notebooks and lessons use exists in the pinned release."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workshop.preflight import DIFFSYNTH
+from workshop.profiles import REPO
+
+SOURCES = [
+    *sorted((REPO / "notebooks").glob("[0-9]*.ipynb")),
+    *(REPO / "workshop" / name for name in ("lessons.py", "exercises.py", "playground.py", "loading.py")),
+]
+UNKNOWN = object()  # what only exists once weights are loaded
+
+
+def code_of(path: Path) -> str:
+    if path.suffix == ".py":
+        return path.read_text(encoding="utf-8")
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+
+
+class Contract(ast.NodeVisitor):
+    """Follow the names that come from diffsynth through a source, and note what is not there."""
+
+    def __init__(self, roots: dict[str, Any]) -> None:
+        self.roots = dict(roots)
+        self.complaints: list[str] = []
+        self.calls: list[str] = []
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        if (node.module or "").split(".")[0] == "diffsynth":
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    self.complaints.append(f"{node.module} has no {alias.name}")
+                self.roots[alias.asname or alias.name] = getattr(module, alias.name, UNKNOWN)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        self.resolve(node)
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        target = self.resolve(node.func)
+        if target is not UNKNOWN and callable(target):
+            self.calls.append(ast.unparse(node.func))
+            allowed = keywords(target)
+            for keyword in node.keywords:
+                if keyword.arg is not None and allowed is not None and keyword.arg not in allowed:
+                    self.complaints.append(f"{ast.unparse(node.func)} takes no {keyword.arg}")
+        self.generic_visit(node)
+
+    def resolve(self, node: ast.expr) -> Any:
+        """Find the object that an expression names, or UNKNOWN; a missing attribute is a complaint."""
+        if isinstance(node, ast.Name):
+            return self.roots.get(node.id, UNKNOWN)
+        if not isinstance(node, ast.Attribute):
+            return UNKNOWN
+        owner = self.resolve(node.value)
+        if owner is UNKNOWN or owner is None or isinstance(node.ctx, ast.Store):
+            return UNKNOWN
+        if not hasattr(owner, node.attr):
+            complaint = f"{ast.unparse(node.value)} has no {node.attr}"
+            if complaint not in self.complaints:
+                self.complaints.append(complaint)
+            return UNKNOWN
+        found = getattr(owner, node.attr)
+        return UNKNOWN if found is None else found
+
+
+def keywords(target: Any) -> set[str] | None:
+    """List the keywords that a callable takes; None if it takes any."""
+    from diffsynth.diffusion import FlowMatchScheduler
+
+    if (
+        isinstance(getattr(target, "__self__", None), FlowMatchScheduler)
+        and target.__name__ == "set_timesteps"
+    ):
+        # it hands **kwargs on to the schedule of its template
+        names = set(inspect.signature(target).parameters)
+        return names | set(inspect.signature(FlowMatchScheduler.set_timesteps_qwen_image).parameters)
+    is_pipeline = type(target).__name__ == "QwenImagePipeline"
+    try:
+        parameters = inspect.signature(type(target).__call__ if is_pipeline else target).parameters
+    except (TypeError, ValueError):  # built in
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return None
+    return set(parameters)
+
+
+@pytest.fixture(scope="module")
+def roots() -> Iterator[dict[str, Any]]:
+    import torch
+    from diffsynth.models.qwen_image_vae import QwenImageVAE
+    from diffsynth.pipelines.qwen_image import QwenImagePipeline
+
+    from workshop.pocket import architecture
+
+    pipe = QwenImagePipeline(device="cpu", torch_dtype=torch.float32)
+    with torch.device("meta"):
+        pipe.dit = architecture.PocketDiT()
+        pipe.vae = QwenImageVAE(**architecture.VAE_KWARGS)
+    pipe.scheduler.set_timesteps(2, dynamic_shift_len=64)  # sigmas and timesteps exist from then on
+    yield {"pipe": pipe, "dit": pipe.dit, "scheduler": pipe.scheduler}
+
+
+def judge(source: str, roots: dict[str, Any]) -> Contract:
+    contract = Contract(roots)
+    contract.visit(ast.parse(source))
+    return contract
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_what_is_used_of_diffsynth_is_there(path: Path, roots: dict[str, Any]) -> None:
+    assert judge(code_of(path), roots).complaints == []
+
+
+def test_the_contract_sees_the_calls_of_the_inference_notebook(roots: dict[str, Any]) -> None:
+    calls = judge(code_of(REPO / "notebooks" / "02_inference.ipynb"), roots).calls
+    assert {"QwenImagePipeline.from_pretrained", "ModelConfig", "pipe", "scheduler.set_timesteps"} <= set(
+        calls
+    )
+
+
+def test_the_contract_sees_through_the_lessons(roots: dict[str, Any]) -> None:
+    calls = judge(code_of(REPO / "workshop" / "lessons.py"), roots).calls
+    assert {"pipe", "pipe.step", "pipe.vae.decode", "pipe.cfg_guided_model_fn"} <= set(calls)
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("pipe.enable_lora_magic()", "pipe has no enable_lora_magic"),
+        ("pipe('a dog', steps=40)", "pipe takes no steps"),
+        ("pipe.dit.blocks", "pipe.dit has no blocks"),
+        ("pipe.scheduler.set_timesteps(40, shift_len=3)", "pipe.scheduler.set_timesteps takes no shift_len"),
+        ("from diffsynth.pipelines.qwen_image import Tea", "diffsynth.pipelines.qwen_image has no Tea"),
+        (
+            "from diffsynth.pipelines.qwen_image import ModelConfig\nModelConfig(model='x')",
+            "ModelConfig takes no model",
+        ),
+    ],
+)
+def test_the_contract_complains_of_what_is_not_there(
+    source: str, complaint: str, roots: dict[str, Any]
+) -> None:
+    assert judge(source, roots).complaints == [complaint]
+
+
+def test_the_contract_is_held_against_the_pinned_release() -> None:
+    from importlib import metadata
+
+    assert metadata.version("diffsynth") == DIFFSYNTH

@@ -1,0 +1,334 @@
+"""The set-up: what is pinned, that the files agree, and what ./scripts/setup does."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PYTHONS = ("3.10.13", "3.11.7", "3.12.1", "3.13.0")
+# The distribution an import comes from, where the names differ; the last two are what ipykernel is made of.
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "resvg_py": "resvg-py",
+    "huggingface_hub": "huggingface-hub",
+    "IPython": "ipykernel",
+    "traitlets": "ipykernel",
+}
+NOT_ON_THE_INDEX = {"amdsmi"}  # ROCm brings it
+ONLY_CUDA = re.compile(r"triton|cuda-[a-z]+|nvidia-[a-z0-9-]+")
+
+
+def environment(python: str) -> dict[str, str]:
+    """Describe the kind of machine the workshop is for: 64-bit Linux, and this Python."""
+    return {
+        "python_version": ".".join(python.split(".")[:2]),
+        "python_full_version": python,
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "platform_machine": "x86_64",
+        "os_name": "posix",
+        "implementation_name": "cpython",
+    }
+
+
+def lines(path: Path) -> list[str]:
+    return [
+        text for text in path.read_text(encoding="utf-8").splitlines() if text and not text.startswith("#")
+    ]
+
+
+def requirements(path: Path) -> list[Requirement]:
+    return [Requirement(text) for text in lines(path) if not text.startswith("--")]
+
+
+def versions(wanted: list[Requirement], *, python: str) -> dict[str, str]:
+    """Say what one Python gets of these, as name: version; fails if a name would get two versions."""
+    found: dict[str, str] = {}
+    for one in wanted:
+        if one.marker is None or one.marker.evaluate(environment(python)):
+            name = canonicalize_name(one.name)
+            assert name not in found, f"{name} has two versions for Python {python}"
+            found[name] = str(one.specifier).removeprefix("==")
+    return found
+
+
+@pytest.fixture(scope="module")
+def direct() -> list[Requirement]:
+    from workshop.profiles import REPO
+
+    project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [Requirement(text) for text in project["dependencies"] + project["optional-dependencies"]["test"]]
+
+
+@pytest.fixture
+def constraints(repo: Path) -> list[Requirement]:
+    return requirements(repo / "constraints.txt")
+
+
+@pytest.fixture
+def rocm(repo: Path) -> list[Requirement]:
+    return requirements(repo / "requirements-rocm.txt")
+
+
+def test_every_requirement_names_one_version_and_no_address(
+    direct: list[Requirement], constraints: list[Requirement], rocm: list[Requirement]
+) -> None:
+    for one in [*direct, *constraints, *rocm]:
+        assert re.fullmatch(r"==[0-9][0-9a-z.+]*", str(one.specifier)), one
+        assert one.url is None, one
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_constraints_hold_what_pyproject_asks_for(
+    python: str, direct: list[Requirement], constraints: list[Requirement]
+) -> None:
+    asked, held = versions(direct, python=python), versions(constraints, python=python)
+    assert asked == {name: held.get(name) for name in asked}
+
+
+def test_two_torch_releases_serve_all_pythons_each_with_its_torchvision(direct: list[Requirement]) -> None:
+    pairs = {(found["torch"], found["torchvision"]) for found in _all(direct)}
+    assert pairs == {("2.9.1", "0.24.1"), ("2.15.0", "0.29.2")}
+
+
+def _all(wanted: list[Requirement]) -> Iterator[dict[str, str]]:
+    return (versions(wanted, python=python) for python in PYTHONS)
+
+
+def test_rocm_builds_are_pinned_by_local_version_from_the_index_that_has_them(
+    repo: Path, rocm: list[Requirement]
+) -> None:
+    options = [text for text in lines(repo / "requirements-rocm.txt") if text.startswith("--")]
+    assert len(options) == 1
+    flag, index = options[0].split()
+    assert flag == "--extra-index-url"
+    build = index.rpartition("/")[2]
+    for found in _all(rocm):
+        assert re.fullmatch(r"rocm\d+\.\d+", build)
+        assert Version(found["torch"]).local == Version(found["torchvision"]).local == build
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_rocm_stack_is_the_tested_one_but_for_torch_and_cuda(
+    python: str, constraints: list[Requirement], rocm: list[Requirement]
+) -> None:
+    ours, theirs = versions(constraints, python=python), versions(rocm, python=python)
+    for name in ("torch", "torchvision"):
+        del ours[name], theirs[name]
+    assert theirs.pop("pytorch-triton-rocm")
+    assert theirs == {name: version for name, version in ours.items() if not ONLY_CUDA.fullmatch(name)}
+
+
+def test_python_3_10_runs_the_torch_release_of_the_rocm_stack(
+    direct: list[Requirement], rocm: list[Requirement]
+) -> None:
+    ours, theirs = versions(direct, python="3.10.13"), versions(rocm, python="3.10.13")
+    for name in ("torch", "torchvision"):
+        assert Version(theirs[name]).public == ours[name]
+
+
+def test_amdsmi_is_not_taken_from_the_package_index(
+    direct: list[Requirement], constraints: list[Requirement], rocm: list[Requirement]
+) -> None:
+    assert "amdsmi" not in {one.name for one in [*direct, *constraints, *rocm]}
+
+
+def test_these_tests_run_on_the_pinned_versions(
+    constraints: list[Requirement], rocm: list[Requirement]
+) -> None:
+    stack = rocm if "rocm" in metadata.version("torch") else constraints
+    pinned = versions(stack, python=sys.version.split()[0])
+    here = {canonicalize_name(one.metadata["Name"]): one.version for one in metadata.distributions()}
+    differ = {
+        name: f"{here[name]}, pinned {pinned[name]}"
+        for name in pinned.keys() & here.keys()
+        # a build from another index adds a local label, such as 2.15.0+cpu
+        if Version(here[name]) != Version(pinned[name]) and Version(here[name]).public != pinned[name]
+    }
+    assert not differ
+
+
+def test_everything_our_code_imports_is_a_direct_dependency(repo: Path, direct: list[Requirement]) -> None:
+    declared = {canonicalize_name(one.name) for one in direct}
+    undeclared = {
+        f"{name} ({path.relative_to(repo)})"
+        for path in [*sources(repo), *sorted(repo.glob("notebooks/*.ipynb"))]
+        for name in imported(path)
+        if name not in sys.stdlib_module_names
+        and name not in {"workshop", "presenter", "tomli"} | NOT_ON_THE_INDEX
+        and not (repo / "tests" / f"{name}.py").exists()
+        and canonicalize_name(DISTRIBUTIONS.get(name, name)) not in declared
+    }
+    assert not undeclared
+
+
+def sources(repo: Path) -> list[Path]:
+    return sorted(
+        path for folder in ("workshop", "presenter", "tests") for path in repo.glob(f"{folder}/**/*.py")
+    )
+
+
+def imported(path: Path) -> set[str]:
+    """List the top-level names that a module's or a notebook's code imports."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+        code = "\n".join("".join(cell["source"]) for cell in cells)
+        text = re.sub(r"^\s*[%!].*$", "", code, flags=re.MULTILINE)
+    names = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def test_every_script_is_executable_and_parses(repo: Path) -> None:
+    scripts = [*sorted((repo / "scripts").iterdir()), repo / ".ci" / "run"]
+    assert len(scripts) > 5
+    for script in scripts:
+        assert os.access(script, os.X_OK), f"chmod +x {script}"
+        assert subprocess.run(["bash", "-n", str(script)]).returncode == 0
+
+
+class Machine:
+    """A copy of the set-up files, with stand-ins for uv and Python that write down how they are called."""
+
+    def __init__(self, repo: Path, folder: Path) -> None:
+        self.folder, self.bin, self.log = folder / "copy", folder / "bin", folder / "log"
+        (self.folder / "scripts").mkdir(parents=True)
+        self.bin.mkdir()
+        for name in ("scripts/setup", "pyproject.toml", "constraints.txt", "requirements-rocm.txt"):
+            shutil.copy(repo / name, self.folder / name)
+        self.stand_in("python3.12", venv="venv --clear")
+        self.env = {"PATH": f"{self.bin}:/usr/bin:/bin", "PYTHON": "python3.12", "WORKSHOP_STACK": "default"}
+
+    def stand_in(self, name: str, *, venv: str, fails: str = "nothing") -> None:
+        """Make a program that logs its arguments, makes .venv when told to, and fails on one word."""
+        self.program(
+            self.bin / name,
+            'case "$*" in\n'
+            f'  -c*) exec {sys.executable} "$@" ;;\n'
+            f'  *"{venv}"*) mkdir -p .venv/bin; cp "$0" .venv/bin/python; cp "$0" .venv/bin/pip ;;\n'
+            f'  *"{fails}"*) exit 1 ;;\n'
+            "esac",
+            logged=name,
+        )
+
+    def program(self, path: Path, code: str, *, logged: str) -> None:
+        path.write_text(f'#!/bin/bash\necho "{logged} $*" >>{self.log}\n{code}\n')
+        path.chmod(0o755)
+
+    def setup(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "scripts/setup", *arguments],
+            cwd=self.folder,
+            env=self.env | env,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+
+    def calls(self, *words: str) -> list[str]:
+        """Give the logged calls that hold one of these words, and start the log anew."""
+        logged = self.log.read_text().splitlines() if self.log.exists() else []
+        self.log.write_text("")
+        return [call for call in logged if any(word in call for word in words)]
+
+
+@pytest.fixture
+def machine(repo: Path, tmp_path: Path) -> Machine:
+    return Machine(repo, tmp_path)
+
+
+def test_setup_uses_uv_where_it_is(machine: Machine) -> None:
+    machine.stand_in("uv", venv="venv")
+    done = machine.setup()
+    assert done.returncode == 0, done.stderr
+    assert [call.split()[:3] for call in machine.calls("uv venv", "uv pip")] == [
+        ["uv", "venv", "--quiet"],
+        ["uv", "pip", "install"],
+    ]
+
+
+def test_second_setup_does_nothing_until_a_pinned_version_changes(machine: Machine) -> None:
+    machine.stand_in("uv", venv="venv")
+    machine.setup()
+    assert machine.calls("install")
+    again = machine.setup()
+    assert (again.returncode, again.stderr) == (0, "")
+    assert not machine.calls("")
+    with (machine.folder / "constraints.txt").open("a") as file:
+        file.write("another==1.0\n")
+    machine.setup()
+    assert machine.calls("install")
+
+
+def test_setup_that_failed_is_not_taken_for_done(machine: Machine) -> None:
+    machine.stand_in("python3.12", venv="venv --clear", fails="pip install")
+    failed = machine.setup(WORKSHOP_INSTALLER="pip")
+    assert failed.returncode == 1
+    assert "The set-up failed; the lines above say why." in failed.stderr
+    machine.calls("")
+    machine.setup(WORKSHOP_INSTALLER="pip")
+    assert machine.calls("pip install")
+
+
+def test_setup_falls_back_to_venv_and_pip_where_uv_cannot_be_installed(machine: Machine) -> None:
+    machine.stand_in("python3.12", venv="venv --clear", fails="--target .uv")
+    done = machine.setup()
+    assert done.returncode == 0, done.stderr
+    calls = machine.calls("pip install", "venv")
+    assert "--target .uv" in calls[0]
+    assert "-m venv --clear .venv" in calls[1]
+    assert calls[2].endswith("-m pip install -c constraints.txt -e .[test]")
+
+
+def test_setup_tries_pip_when_uv_fails(machine: Machine) -> None:
+    machine.stand_in("uv", venv="no such word", fails="venv --quiet")
+    done = machine.setup()
+    assert done.returncode == 0, done.stderr
+    assert "uv could not do it; trying again with pip." in done.stderr
+    assert machine.calls("-m pip install -c constraints.txt")
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_rocm_machine_gets_the_rocm_stack_and_not_the_constraints(machine: Machine, installer: str) -> None:
+    machine.stand_in("uv", venv="venv")
+    plan = machine.setup("--dry-run", WORKSHOP_STACK="rocm", WORKSHOP_INSTALLER=installer).stdout
+    assert "-r requirements-rocm.txt" in plan and "--no-deps -e ." in plan
+    assert "constraints.txt" not in plan
+    assert ("--index-strategy unsafe-best-match" in plan) == (installer == "uv")
+    assert not (machine.folder / ".venv").exists()
+
+
+def test_setup_without_a_fitting_python_says_which_are(machine: Machine) -> None:
+    machine.program(machine.bin / "python3.9", "exit 1", logged="python3.9")
+    done = machine.setup(PYTHON="python3.9")
+    assert done.returncode == 1
+    assert "needs Python 3.10, 3.11, 3.12 or 3.13; python3.9 is not one of them" in done.stderr
+
+
+def test_setup_refuses_an_unknown_stack(machine: Machine) -> None:
+    done = machine.setup(WORKSHOP_STACK="cuda")
+    assert done.returncode == 2
+    assert "WORKSHOP_STACK must be rocm or default, got 'cuda'." in done.stderr

@@ -1,0 +1,141 @@
+"""Measure what the workshop costs on this machine and print it; nothing is asserted.
+
+    ./scripts/bench                      the profile of this machine
+    ./scripts/bench --profile pocket     by name
+
+Every figure is wall time in seconds, from this process only: other work on the machine makes it larger.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workshop import profiles
+
+if TYPE_CHECKING:
+    from diffsynth.pipelines.qwen_image import QwenImagePipeline
+
+PROMPT = "a portrait of a beautiful Asian woman"
+STEPS = 40
+GUIDANCE = 4.0
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One line of the table."""
+
+    what: str
+    seconds: float
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what:<34} {self.seconds:>9.3f} s  {self.note}".rstrip()
+
+
+def measure(profile: profiles.Profile, *, repeats: int = 3) -> Iterator[Timing]:
+    """Yield the timings one by one, as they are measured: imports, loading, the parts, one picture.
+
+    repeats: the parts are timed so often, after one run that is not counted; the median is given
+    """
+    yield imports("import workshop", "import workshop")
+    yield imports("import torch and diffsynth", "import diffsynth.pipelines.qwen_image")
+
+    from workshop import loading
+
+    importlib.import_module("diffsynth.pipelines.qwen_image")  # so that loading is timed alone
+    started = time.perf_counter()
+    pipe = loading.load_pipeline("Qwen-Image", profile=profile)
+    yield Timing("load the pipeline", time.perf_counter() - started, "files may still be in the page cache")
+    for what, call, note in parts(pipe, profile):
+        yield Timing(what, median(call, repeats=repeats), note)
+    yield from pictures(pipe, profile)
+
+
+def imports(what: str, code: str) -> Timing:
+    """Time an import in a fresh Python, without that Python's own start."""
+    program = f"import time; started = time.perf_counter(); {code}; print(time.perf_counter() - started)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return Timing(what, float(done.stdout.split()[-1]), "in a fresh process")
+
+
+def parts(
+    pipe: QwenImagePipeline, profile: profiles.Profile
+) -> Iterator[tuple[str, Callable[[], object], str]]:
+    """Yield what to time of a pipeline: name, call, note."""
+    import torch
+    from diffsynth.pipelines.qwen_image import QwenImageUnit_PromptEmbedder
+
+    embedder = QwenImageUnit_PromptEmbedder()
+    side = profile.size
+    image = torch.zeros(1, 3, side, side, dtype=pipe.torch_dtype, device=pipe.device)
+    latents = torch.zeros(1, 16, side // 8, side // 8, dtype=pipe.torch_dtype, device=pipe.device)
+    yield "text encoder", lambda: embedder.process(pipe, PROMPT), f"one prompt of {len(PROMPT.split())} words"
+    yield "VAE, picture to latents", lambda: pipe.vae.encode(image), f"{side}×{side} px"
+    yield "VAE, latents to picture", lambda: pipe.vae.decode(latents), f"{side}×{side} px"
+
+
+def pictures(pipe: QwenImagePipeline, profile: profiles.Profile) -> Iterator[Timing]:
+    """Time a first picture, which warms everything up, and a second one."""
+    for what in ("one picture, the first", "one picture, the next"):
+        started = time.perf_counter()
+        pipe(
+            PROMPT,
+            seed=0,
+            num_inference_steps=STEPS,
+            cfg_scale=GUIDANCE,
+            height=profile.size,
+            width=profile.size,
+            progress_bar_cmd=list,
+        )
+        seconds = time.perf_counter() - started
+        note = f"{STEPS} steps with guidance, {1000 * seconds / STEPS:.0f} ms a step"
+        yield Timing(what, seconds, note)
+
+
+def median(call: Callable[[], object], *, repeats: int) -> float:
+    """Time a call, in seconds, after one that does not count; waits for the GPU if there is one."""
+    import torch
+
+    def once() -> float:
+        started = time.perf_counter()
+        with torch.no_grad():
+            call()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+    once()
+    return statistics.median(once() for _ in range(repeats))
+
+
+def main(argv: list[str]) -> int:
+    """Measure from the command line; see --help."""
+    parser = argparse.ArgumentParser(
+        prog="./scripts/bench", description="Print how long the parts of the workshop take on this machine."
+    )
+    parser.add_argument("--profile", default="auto", help="mi300x, pocket or auto (the default)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs a part; default %(default)s")
+    options = parser.parse_args(argv)
+    try:
+        profile = profiles.use(options.profile)
+        import torch
+
+        print(f"torch {torch.__version__}, {torch.get_num_threads()} CPU threads\n", flush=True)
+        for timing in measure(profile, repeats=options.repeats):
+            print(timing, flush=True)
+    except (ValueError, RuntimeError, FileNotFoundError) as error:
+        print(f"./scripts/bench: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

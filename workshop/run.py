@@ -1,0 +1,386 @@
+"""Run the notebooks from top to bottom, each in a fresh kernel, and write down what happened.
+
+    ./scripts/run                        every notebook
+    ./scripts/run 02 --profile pocket    one of them, with the pocket model
+
+The result is a folder with the executed notebooks, the pictures they made, report.html and run.json.
+A notebook counts as run only if every code cell has an execution count and none shows an error: after a
+kernel's death papermill writes "completed" even into cells that never started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from workshop import profiles
+
+NOTEBOOKS = profiles.REPO / "notebooks"
+CELL_TIMEOUT = 3600.0  # s; the longest cell on an MI300X trains a LoRA, which is unmeasured
+KERNEL_START_TIMEOUT = 180  # s
+GIB = 2**30
+CARDS = "/sys/class/drm/card*/device/mem_info_vram_used"
+BAR = "{desc} {bar:30} {n_fmt}/{total_fmt} cells, {elapsed}"
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A code cell after the run."""
+
+    number: int  # among the notebook's code cells, from 1
+    id: str
+    heading: str  # the nearest one above
+    source: str
+    state: str  # "ran", "failed" or "not run"
+    seconds: float
+    error: str = ""  # traceback, without colours; empty if the kernel died
+    outputs: list[dict] = field(default_factory=list, repr=False)  # as in the notebook's file
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one notebook."""
+
+    name: str
+    cells: list[Cell]
+    seconds: float
+    problem: str = ""  # why it does not count as run
+    peak_bytes: int = 0  # resident memory of the kernel and its children
+    card_bytes: int | None = None  # used on the GPU by anybody; None where the driver does not say
+
+    @property
+    def failed_cell(self) -> Cell | None:
+        return next((cell for cell in self.cells if cell.state == "failed"), None)
+
+
+def run(
+    names: list[str],
+    *,
+    profile: str,
+    output: Path,
+    notebooks: Path = NOTEBOOKS,
+    cell_timeout: float = CELL_TIMEOUT,
+) -> int:
+    """Execute notebooks into an output folder, print what happens, and write the report.
+
+    names: stems, beginnings of stems, or paths; none means all
+    profile: handed to each notebook as its parameter `profile`
+    returns: 0 if every cell of every notebook ran without an error, else 1
+
+    Raises ValueError for an unknown name, a notebook that takes no profile, or an output folder in use.
+    """
+    from workshop import report
+
+    chosen = select(names, notebooks=notebooks)
+    for path in chosen:
+        demand_parameter(path)
+    if output.exists() and any(output.iterdir()):
+        raise ValueError(f"{output} is not empty. Choose another folder with --output, or remove this one.")
+    pictures = output.absolute() / "pictures"
+    pictures.mkdir(parents=True, exist_ok=True)
+
+    print(f"Running {len(chosen)} notebook{'s' * (len(chosen) > 1)} into {shown(output)}", flush=True)
+    started = datetime.now().astimezone()
+    results = []
+    with kernel_environment(profile, pictures=pictures):
+        for path in chosen:
+            results.append(execute(path, into=output, profile=profile, cell_timeout=cell_timeout))
+            print(line(results[-1]), flush=True)
+    for result in results:
+        print_failure(result, output=output)
+
+    page = report.write(results, output=output, profile=profile, started=started)
+    (output / "run.json").write_text(as_json(results, profile=profile, started=started), encoding="utf-8")
+    good = sum(not result.problem for result in results)
+    print(f"\n{good} of {len(results)} ran from top to bottom. Report: {shown(page)}")
+    return 0 if good == len(results) else 1
+
+
+def select(names: list[str], *, notebooks: Path = NOTEBOOKS) -> list[Path]:
+    """Find the notebooks that names mean, in the folder's order and each once; no names mean all.
+
+    >>> [path.name for path in select(["01"])]
+    ['01_setup.ipynb']
+
+    Raises ValueError, with the right names, for a name that means none or several.
+    """
+    there = sorted(notebooks.glob("[0-9]*.ipynb"))
+    if not there:
+        raise ValueError(f"There is no notebook in {notebooks}. Their names begin with a number.")
+    wanted = set()
+    for name in names:
+        stem = Path(name).name.removesuffix(".ipynb")
+        matches = [path for path in there if path.stem == stem] or [
+            path for path in there if stem and path.stem.startswith(stem)
+        ]
+        if len(matches) != 1:
+            means = f"means {len(matches)} notebooks" if matches else "is no notebook"
+            raise ValueError(f"{name!r} {means}. These are: {', '.join(path.stem for path in there)}.")
+        wanted.add(matches[0])
+    return [path for path in there if path in wanted or not names]
+
+
+def demand_parameter(notebook: Path) -> None:
+    """Raise ValueError unless the notebook has a `profile` to set; papermill would only warn."""
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        tagged = "parameters" in cell["metadata"].get("tags", [])
+        if tagged and re.search(r"^profile\b.*=", "".join(cell["source"]), re.MULTILINE):
+            return
+    raise ValueError(
+        f"{notebook.name} would ignore the profile: it has no cell tagged `parameters` that sets `profile`. "
+        'Add one: profile = "auto"'
+    )
+
+
+def execute(notebook: Path, *, into: Path, profile: str, cell_timeout: float = CELL_TIMEOUT) -> Result:
+    """Run one notebook in a fresh kernel, in its own folder as JupyterLab does; keep the executed copy."""
+    import papermill
+    from traitlets.config import Config
+
+    executed = into.absolute() / notebook.name
+    if not sys.stderr.isatty():  # a log has no progress bar
+        print(f"  … {notebook.stem}", flush=True)
+    bar = {"desc": f"  … {notebook.stem:<18}", "bar_format": BAR, "leave": False, "disable": None}
+    problem = ""
+    started = time.monotonic()
+    with Memory() as memory:
+        try:
+            papermill.execute_notebook(
+                notebook,
+                executed,
+                {"profile": profile},
+                kernel_name="python3",
+                language="python",
+                cwd=notebook.parent,
+                progress_bar=bar,
+                start_timeout=KERNEL_START_TIMEOUT,
+                execution_timeout=cell_timeout,
+                config=Config(KernelManager={"transport_encryption": "auto"}),  # else each kernel warns
+            )
+        except Exception as error:  # whatever went wrong is this notebook's result; the others still run
+            problem = explain(error, cell_timeout=cell_timeout)
+    cells = read_cells(executed if executed.exists() else notebook, problem=problem)
+    skipped = sum(cell.state == "not run" for cell in cells)
+    if not problem and (skipped or not cells):
+        problem = f"{skipped} of {len(cells)} cells did not run" if cells else "it has no code cell"
+    seconds = time.monotonic() - started
+    return Result(notebook.stem, cells, seconds, problem, memory.peak, memory.card_peak)
+
+
+def explain(error: Exception, *, cell_timeout: float) -> str:
+    """Say in a few words why papermill stopped."""
+    known = {
+        "PapermillExecutionError": "a cell failed",
+        "DeadKernelError": "the kernel died",
+        "CellTimeoutError": f"a cell ran for more than {cell_timeout:g} s",
+    }
+    return known.get(type(error).__name__, f"{type(error).__name__}: {error}")
+
+
+def read_cells(executed: Path, *, problem: str = "") -> list[Cell]:
+    """Read from an executed notebook's file what each code cell did.
+
+    problem: why the run stopped; where no cell shows an error, the last one that had begun is the failed one
+    """
+    cells: list[Cell] = []
+    begun: list[bool] = []
+    heading = ""
+    for raw in json.loads(executed.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(raw["source"])
+        tags = raw["metadata"].get("tags", [])
+        if raw["cell_type"] == "markdown" and "papermill-error-cell-tag" not in tags:
+            headings = re.findall(r"^#{1,6} +(.+)$", source, re.MULTILINE)
+            heading = headings[-1] if headings else heading
+        if raw["cell_type"] == "code" and source.strip() and "injected-parameters" not in tags:
+            timing = raw["metadata"].get("papermill", {})
+            cells.append(read_cell(raw, number=len(cells) + 1, heading=heading, source=source))
+            begun.append(timing.get("start_time") is not None)
+    if problem and True in begun and all(cell.state != "failed" for cell in cells):
+        last = len(begun) - 1 - begun[::-1].index(True)
+        cells[last] = replace(cells[last], state="failed")
+    return cells
+
+
+def read_cell(raw: dict, *, number: int, heading: str, source: str) -> Cell:
+    """Turn one code cell of a notebook's file into a Cell."""
+    errors = [output for output in raw["outputs"] if output["output_type"] == "error"]
+    error = "\n".join(ANSI.sub("", text) for output in errors for text in output["traceback"])
+    state = "failed" if errors else "not run" if raw["execution_count"] is None else "ran"
+    seconds = raw["metadata"].get("papermill", {}).get("duration") or 0.0
+    return Cell(number, raw.get("id", ""), heading, source, state, seconds, error, raw["outputs"])
+
+
+class Memory:
+    """Sample, while the block runs, the memory of the kernel and of the whole card."""
+
+    def __init__(self, *, interval: float = 0.2, cards: str = CARDS) -> None:
+        """interval: s between two samples; a peak shorter than that can be missed
+
+        cards: files in which the amdgpu driver says how many bytes of each card are in use
+        """
+        self.peak = 0
+        self.card_peak: int | None = None
+        self._interval = interval
+        self._cards = [Path("/", path) for path in Path("/").glob(cards.lstrip("/"))]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while not self._stop.wait(self._interval):
+            self.peak = max(self.peak, resident_bytes_of_children())
+            used = card_bytes(self._cards)
+            if used is not None:
+                self.card_peak = max(self.card_peak or 0, used)
+
+
+def resident_bytes_of_children() -> int:
+    """Add up the resident memory of this process's children; pages that they share count more than once."""
+    import psutil
+
+    total = 0
+    for process in psutil.Process().children(recursive=True):
+        try:
+            total += process.memory_info().rss
+        except psutil.Error:  # it ended in between
+            continue
+    return total
+
+
+def card_bytes(files: list[Path]) -> int | None:
+    """Return what the driver says is in use on the fullest card, or None where it says nothing."""
+    used = []
+    for file in files:
+        try:
+            used.append(int(file.read_text()))
+        except (OSError, ValueError):  # a guest's driver may list the file and not serve it
+            continue
+    return max(used, default=None)
+
+
+@contextmanager
+def kernel_environment(profile: str, *, pictures: Path) -> Iterator[None]:
+    """Set what the kernels inherit, and put the environment back afterwards."""
+    wanted = {
+        "PYTHONHASHSEED": "0",
+        "JUPYTER_PREFER_ENV_PATH": "1",  # a kernel of the same name elsewhere on the machine must not win
+        "WORKSHOP_PROFILE": profile,
+        "WORKSHOP_PICTURES": str(pictures),
+    }
+    before = {key: os.environ.get(key) for key in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+
+def line(result: Result) -> str:
+    """Say in one line what became of a notebook."""
+    mark = "✗" if result.problem else "✓"
+    what = result.problem or f"{len(result.cells)} cells"
+    if result.failed_cell:
+        what = f"{result.problem} (cell {result.failed_cell.number} of {len(result.cells)})"
+    took, peak = duration(result.seconds), result.peak_bytes / GIB
+    return f"  {mark} {result.name:<18} {took:>12}  peak {peak:.1f} GiB  {what}"
+
+
+def print_failure(result: Result, *, output: Path) -> None:
+    """Show the cell that failed, the end of its traceback, and where the executed notebook is."""
+    if not result.problem:
+        return
+    cell = result.failed_cell
+    where = f", code cell {cell.number}" if cell else ""
+    print(f"\n✗ {result.name}{where}: {result.problem}")
+    if cell:
+        section = f" under {cell.heading!r}" if cell.heading else ""
+        print(f"  The cell{section}:")
+        print("\n".join(f"    | {text}" for text in cell.source.splitlines()))
+        for text in cell.error.splitlines()[-25:]:
+            print(f"    {text}")
+    for idle in [cell for cell in result.cells if cell.state == "not run"][:3]:
+        print(f"  Did not run: cell {idle.number}: {idle.source.splitlines()[0]}")
+    print(f"  Executed as far as it went: {shown(output / (result.name + '.ipynb'))}")
+
+
+def as_json(results: list[Result], *, profile: str, started: datetime) -> str:
+    """Write the timings down for other programs, without the cells' outputs."""
+    notebooks = [asdict(result) for result in results]
+    for notebook in notebooks:
+        for cell in notebook["cells"]:
+            del cell["outputs"]
+    summary = {"started": started.isoformat(), "profile": profile, "notebooks": notebooks}
+    return json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as people say them.
+
+    >>> duration(0.04), duration(8.25), duration(100)
+    ('0.0 s', '8.2 s', '1 min 40 s')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{round(seconds) // 60} min {round(seconds) % 60:02} s"
+
+
+def shown(path: Path) -> str:
+    """Write a path as short as it stays true from the current folder."""
+    path = path.absolute()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def main(argv: list[str]) -> int:
+    """Run from the command line; see --help."""
+    parser = argparse.ArgumentParser(
+        prog="./scripts/run", description="Run the notebooks, each in a fresh kernel, and write a report."
+    )
+    parser.add_argument(
+        "names", nargs="*", help="as 01, 02_inference or notebooks/04_multilingual.ipynb; none: all"
+    )
+    parser.add_argument("--profile", default="auto", help="mi300x, pocket or auto (the default)")
+    parser.add_argument("--output", type=Path, help="folder for the results; otherwise runs/<time>")
+    parser.add_argument("--cell-timeout", type=float, default=CELL_TIMEOUT, help="s; default %(default)g")
+    parser.add_argument("--dry-run", action="store_true", help="check the arguments and say what would run")
+    options = parser.parse_args(argv)
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    output = options.output or profiles.REPO / "runs" / stamp
+    try:
+        profile = profiles.use(options.profile, models=False)
+        if options.dry_run:
+            would = ", ".join(path.stem for path in select(options.names))
+            print(f"Would run {would} into {shown(output)}")
+            return 0
+        return run(options.names, profile=profile.name, output=output, cell_timeout=options.cell_timeout)
+    except (ValueError, RuntimeError) as error:
+        print(f"./scripts/run: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nStopped. What ran so far is in {shown(output)}", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
