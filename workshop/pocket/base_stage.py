@@ -10,7 +10,7 @@ image tokens.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -156,8 +156,8 @@ class BaseStage:
         self.couples = [i for i, scene in enumerate(self.scenes) if scene.kind == "couple"]
         self.pooled: tuple[int, list[list[tuple[int, str]]]] = (-1, [])
         self.latents = encoded(folder, device)
-        self.fast_velocity = compiled(velocity, dynamic=True)
-        self.fast_encode = compiled(hidden_states, dynamic=True)
+        self.fast_velocity = compiled(velocity)
+        self.fast_encode = compiled(hidden_states)
 
     def said(self, step: int) -> list[tuple[int, str]]:
         """Scene numbers and captions of this step."""
@@ -182,13 +182,15 @@ class BaseStage:
         return rng.sample(cut, len(cut))
 
     @torch.no_grad()
-    def text(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    def text(self, texts: list[str], *, fast: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
         """Prompts → what the pipeline hands to the DiT, (B, S, D), and the lengths (B,), both without the
         template."""
         ids, lengths = self.prompts.ids(texts, multiple=8)
         with torch.autocast(self.device, torch.bfloat16):
-            template = self.prompts.template.to(self.device)
-            hidden = self.fast_encode(self.encoder.model.language_model, template, ids.to(self.device))
+            template, ids = self.prompts.template.to(self.device), ids.to(self.device)
+            torch._dynamo.mark_dynamic(ids, 1)  # one compilation for prompts of every length
+            encode = self.fast_encode if fast else hidden_states
+            hidden = encode(self.encoder.model.language_model, template, ids)
         return hidden.float(), lengths
 
     def loss(self, step: int) -> torch.Tensor:
@@ -197,18 +199,19 @@ class BaseStage:
         latents = torch.from_numpy(np.stack([self.latents[i] for i, _ in chosen])).float().to(self.device)
         return self.flow_loss(latents, [text for _, text in chosen])
 
-    def flow_loss(
-        self, latents: torch.Tensor, texts: list[str], *, run: Callable[..., torch.Tensor] | None = None
-    ) -> torch.Tensor:
-        """Squared error of the predicted velocity at random sigmas. `run` replaces the compiled forward."""
+    def flow_loss(self, latents: torch.Tensor, texts: list[str], *, fast: bool = True) -> torch.Tensor:
+        """Squared error of the predicted velocity at random sigmas; `fast` runs what is compiled."""
         noise = torch.randn_like(latents)
         sigma = torch.sigmoid(0.4 + torch.randn(len(latents), device=self.device))
         mixed = torch.lerp(latents, noise, sigma.view(-1, 1, 1, 1))
-        text, lengths = self.text(texts)
+        text, lengths = self.text(texts, fast=fast)
         mask = key_mask(lengths, text.shape[1]).to(self.device)
         with trainable(), torch.autocast(self.device, torch.bfloat16):
-            turns = rotary(self.network, text.shape[1], self.device)
-            predicted = (run or self.fast_velocity)(self.network, mixed, sigma, text, mask.bfloat16(), turns)
+            turns, mask = rotary(self.network, text.shape[1], self.device), mask.bfloat16()
+            for tensor, tokens in ((text, 1), (mask, 3), (turns[1], 0)):
+                torch._dynamo.mark_dynamic(tensor, tokens)
+            forward = self.fast_velocity if fast else velocity
+            predicted = forward(self.network, mixed, sigma, text, mask, turns)
         return (predicted.float() - (noise - latents)).square().mean()
 
     @torch.no_grad()
@@ -220,7 +223,7 @@ class BaseStage:
         rng = random.Random(0)
         texts = [captions.caption(scene, "en", rng).text for scene in shown[:64]]
         torch.manual_seed(0)
-        return f"loss {self.flow_loss(self.held_out, texts, run=velocity):.4f} on held-out renders"
+        return f"loss {self.flow_loss(self.held_out, texts, fast=False):.4f} on held-out renders"
 
 
 def make(folder: Path, device: str) -> BaseStage:

@@ -52,13 +52,9 @@ class Stage(Protocol):
         """One line on how good the network is now, on held-out data."""
 
 
-def compiled(function: Callable, *, dynamic: bool | None = None) -> Callable:
-    """torch.compile where a C++ compiler is there: fused element-wise work trains many times faster on a CPU.
-
-    dynamic: one compilation for every shape, instead of one for each of the first few
-    """
-    there = shutil.which("g++") or torch.cuda.is_available()
-    return torch.compile(function, dynamic=dynamic) if there else function
+def compiled(function: Callable) -> Callable:
+    """torch.compile where a C++ compiler is there: fused element-wise work trains many times faster on a CPU."""
+    return torch.compile(function) if shutil.which("g++") or torch.cuda.is_available() else function
 
 
 def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
