@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shlex
@@ -23,9 +24,16 @@ def commands() -> list[str]:
     return sorted({*filter(None, typed), *mentioned})
 
 
-def run(command: list[str], *, folder: Path = REPO) -> subprocess.CompletedProcess[str]:
+def run(*command: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, env=environment)
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=300, env=environment)
+
+
+@functools.cache
+def help_of(program: str) -> str:
+    done = run(program, "--help")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_readme_has_the_two_commands_of_each_machine() -> None:
@@ -42,19 +50,17 @@ def test_readme_command_starts_and_knows_its_options(command: str) -> None:
     if program.rpartition("/")[2] in {"lint", "fix", "lock"}:
         assert not arguments and script.splitlines()[1].startswith("# ")
         return
-    done = run([program, "--help"])
-    assert done.returncode == 0, done.stderr
+    text = help_of(program)
+    assert text
     for option in (argument for argument in arguments if argument.startswith("--")):
-        assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", done.stdout), (
-            f"{program} has no {option}"
-        )
+        assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text), f"{program} has no {option}"
 
 
 def test_readme_run_commands_name_notebooks_and_profiles_that_are_there(tmp_path: Path) -> None:
     for command in (one for one in commands() if one.startswith("./scripts/run")):
         # mi300x would end with what is missing here, which test_profiles looks at
         words = [word for word in shlex.split(command) if word not in ("--profile", "mi300x")]
-        done = run([*words, "--profile", "pocket", "--output", str(tmp_path / "out"), "--dry-run"])
+        done = run(*words, "--profile", "pocket", "--output", str(tmp_path / "out"), "--dry-run")
         assert done.returncode == 0, done.stderr
         assert "Would run" in done.stdout
 

@@ -148,7 +148,7 @@ def _misspell(config: ModelConfig) -> Verdict:
     config.download_if_necessary()
     found = [config.path] if isinstance(config.path, str) else config.path
     hint = "change one letter of the pattern"
-    return Verdict(not found, f"{len(found)} files", "0 files, and no error", hint)
+    return Verdict(not found, f"files found: {len(found)}", "files found: 0, and no error", hint)
 
 
 @exercise("a shorter prompt")

@@ -53,7 +53,7 @@ class Stage(Protocol):
 
 
 def compiled(function: Callable) -> Callable:
-    """torch.compile where a C++ compiler is there: fused element-wise work trains many times faster on a CPU."""
+    """torch.compile where a C++ compiler is there: fused element-wise work trains many times faster."""
     return torch.compile(function) if shutil.which("g++") or torch.cuda.is_available() else function
 
 
