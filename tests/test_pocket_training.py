@@ -171,3 +171,75 @@ def test_the_learning_rate_warms_up_and_decays():
     rates = [train.learning_rate(Line(), step, 1000) for step in (0, 99, 999)]
     assert rates[0] < rates[1]
     assert rates[2] == pytest.approx(0.1 * 0.02, rel=0.01)
+
+
+def test_two_processes_average_their_gradients_and_stop_together(monkeypatch: pytest.MonkeyPatch):
+    def other_process_adds(flat: torch.Tensor) -> None:
+        flat += torch.cat([torch.full((len(flat) - 1,), 3.0), torch.ones(1)])  # its gradients, and it stops
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(train.dist, "all_reduce", other_process_adds)
+    weight = torch.nn.Parameter(torch.zeros(2, 2))
+    weight.grad = torch.ones(2, 2)
+    assert train.average_gradients([weight], stop=False) is True
+    assert torch.equal(weight.grad, torch.full((2, 2), 2.0))
+
+
+def test_one_process_leaves_its_gradients_alone():
+    weight = torch.nn.Parameter(torch.zeros(2))
+    weight.grad = torch.ones(2)
+    assert train.average_gradients([weight], stop=False) is False
+    assert torch.equal(weight.grad, torch.ones(2))
+
+
+@pytest.fixture
+def base() -> base_stage.BaseStage:
+    """The base stage without what training loads: only scenes and the shipped tokenizer."""
+    from itertools import islice
+
+    from workshop.pocket import scenes, tokens
+    from workshop.profiles import POCKET
+
+    stage = base_stage.BaseStage.__new__(base_stage.BaseStage)
+    stage.prompts = text_stage.Prompts.__new__(text_stage.Prompts)
+    stage.prompts.tokenizer = tokens.load_tokenizer(POCKET / "Qwen" / "Qwen-Image" / "tokenizer")
+    stage.scenes = list(islice(scenes.stream(1), 300))
+    stage.couples = [i for i, scene in enumerate(stage.scenes) if scene.kind == "couple"]
+    stage.pooled = (-1, [])
+    return stage
+
+
+def test_batches_hold_captions_of_similar_length(base):
+    batches = base.batches(0)
+    assert [len(batch) for batch in batches] == [base.batch] * base.pool
+    lengths = [[len(base.prompts.tokenizer(text)["input_ids"]) for _, text in batch] for batch in batches]
+    within = np.mean([max(row) - min(row) for row in lengths])
+    assert within < (max(map(max, lengths)) - min(map(min, lengths))) / 4
+
+
+def test_a_tenth_of_the_prompts_is_empty_so_that_guidance_has_something_to_leave(base):
+    texts = [text for index in range(6) for batch in base.batches(index) for _, text in batch]
+    assert 0.07 < sum(text == "" for text in texts) / len(texts) < 0.13
+
+
+def test_a_step_always_sees_the_same_batch(base):
+    first = base.said(11)
+    base.said(40)
+    assert base.said(11) == first
+
+
+def test_answers_name_what_a_caption_says_and_leave_the_rest_free():
+    found = text_stage.answers({"kind": "dog", "collar": "red"})
+    named = {
+        name: values[i] for (name, values), i in zip(text_stage.CLASSES.items(), found, strict=True) if i
+    }
+    assert named == {"kind": "dog", "collar": "red"}
+
+
+def test_words_are_read_from_the_last_five_tokens_of_each_prompt():
+    network = text_stage.TextNetwork.__new__(text_stage.TextNetwork)
+    torch.nn.Module.__init__(network)
+    network.words = torch.nn.Identity()
+    hidden = torch.arange(20.0).view(1, 20, 1).expand(2, 20, architecture.WIDTH)
+    read = network.read_words(hidden, torch.tensor([9, 20])).view(2, 5, architecture.WIDTH)
+    assert read[:, :, 0].tolist() == [[4, 5, 6, 7, 8], [15, 16, 17, 18, 19]]
