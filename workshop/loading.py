@@ -28,9 +28,7 @@ class Freed:
 
     parts: tuple[str, ...]
     weights: int  # bytes of parameters that were let go
-    before: (
-        int | None
-    )  # bytes held by this process: on the GPU, else on the host; None if nothing can measure it
+    before: int | None  # bytes this process held, on the GPU or else the host; None if nothing can measure it
     after: int | None
     where: str
     alive: tuple[str, ...]  # parts that something else still holds
