@@ -130,7 +130,7 @@ def velocity(
 def random_sigma(count: int) -> torch.Tensor:
     """Noise levels for training, (count,): half logit-normal, half from the noisiest quarter.
 
-    A picture of 64 tokens shows its colours through nearly all noise, so what a prompt decides is learned there.
+    A picture of 64 tokens shows its colours through nearly all noise: what prompts decide is learned there.
     """
     usual = torch.sigmoid(0.4 + torch.randn(count))
     return torch.where(torch.rand(count) < 0.5, usual, 1 - 0.25 * torch.rand(count))
