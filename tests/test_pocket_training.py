@@ -243,3 +243,18 @@ def test_words_are_read_from_the_last_five_tokens_of_each_prompt():
     hidden = torch.arange(20.0).view(1, 20, 1).expand(2, 20, architecture.WIDTH)
     read = network.read_words(hidden, torch.tensor([9, 20])).view(2, 5, architecture.WIDTH)
     assert read[:, :, 0].tolist() == [[4, 5, 6, 7, 8], [15, 16, 17, 18, 19]]
+
+
+def test_without_checkpoints_the_stages_build_on_what_ships(tmp_path: Path):
+    prompts = text_stage.Prompts(tmp_path)
+    assert prompts.folder == train.SHIPPED / "tokenizer"
+    encoder, vae = text_stage.load_encoder(tmp_path), base_stage.load_vae(tmp_path)
+    architecture.PocketDiT().load_state_dict(train.shipped("transformer/diffusion_pytorch_model.safetensors"))
+    assert encoder.model.language_model.embed_tokens.weight.dtype == torch.float32
+    assert vae.encode(torch.zeros(1, 3, 16, 16)).shape == (1, 16, 2, 2)
+
+
+def test_only_the_base_can_go_on_from_shipped_weights(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        train.main(["vae", "--warm"])
+    assert "--warm is for the stage base, got vae" in capsys.readouterr().err

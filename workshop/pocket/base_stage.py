@@ -24,7 +24,7 @@ from workshop.pocket import captions
 from workshop.pocket.architecture import VAE_KWARGS, PocketDiT
 from workshop.pocket.dataset import rendered
 from workshop.pocket.text_stage import Prompts, hidden_states, load_encoder
-from workshop.pocket.train import attend, compiled, trained, world
+from workshop.pocket.train import attend, compiled, has_checkpoint, shipped, trained, world
 from workshop.pocket.vae_stage import PLAIN, normalise, single_frame, to_tensor
 
 EMPTY_SHARE = 0.1
@@ -38,6 +38,9 @@ COUPLES = 0.1
 def load_vae(folder: Path) -> QwenImageVAE:
     """The trained VAE with normalised latents, in float32, for inference."""
     vae = QwenImageVAE(**VAE_KWARGS)
+    if not has_checkpoint(folder, "vae"):
+        vae.load_state_dict(shipped("vae/diffusion_pytorch_model.safetensors"))
+        return vae.eval().requires_grad_(False)
     vae.load_state_dict(trained(folder, "vae"))
     normalise(vae, to_tensor(rendered(folder, PLAIN[0], seed=PLAIN[1])[1][:512]))
     return vae.eval().requires_grad_(False)

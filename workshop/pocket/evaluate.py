@@ -263,7 +263,7 @@ def main(argv: list[str] | None = None) -> int:
     report, sheets = evaluate(loading.load_pipeline("Qwen-Image"), options.prompts)
     print(table(report))
     full = options.prompts >= 60
-    output = options.output or (profiles.POCKET if full else None)
+    output = options.output.resolve() if options.output else profiles.POCKET if full else None
     if output is None:
         print("A quick look: nothing was written. Leave out --prompts for the full report, or name --output.")
         return 0

@@ -24,7 +24,7 @@ from workshop.pocket import captions, scenes, tokens
 from workshop.pocket.architecture import HEAD_WIDTH, SPECIAL_TOKENS, WIDTH, PocketTextEncoder
 from workshop.pocket.captions import Caption
 from workshop.pocket.dataset import rendered
-from workshop.pocket.train import attend, compiled
+from workshop.pocket.train import SHIPPED, attend, compiled, has_checkpoint, shipped, trained
 from workshop.pocket.vae_stage import PLAIN, to_tensor
 
 CLASSES = {name: ("free", *values) for name, values in scenes.ATTRIBUTES.items()}
@@ -56,14 +56,15 @@ def patches(pictures: torch.Tensor) -> torch.Tensor:
 
 
 class Prompts:
-    """Captions as token ids. The tokenizer is learned on first use and kept in `folder`."""
+    """Captions as token ids, by the tokenizer in `folder` or the shipped one; `learn` makes one there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, learn: bool = False) -> None:
         self.folder = Path(folder) / "tokenizer"
+        if not learn and not self.folder.exists():
+            self.folder = SHIPPED / "tokenizer"
         if not (self.folder / "tokenizer_config.json").exists():
             tokens.write_tokenizer(tokens.make_tokenizer(), self.folder)
         self.tokenizer = tokens.load_tokenizer(self.folder)
-
         self.template = torch.tensor(self.tokenizer(tokens.PROMPT_TEMPLATE.split("{}")[0])["input_ids"])
 
     def ids(
@@ -196,7 +197,7 @@ class TextStage:
 
     def __init__(self, folder: Path, device: str) -> None:
         self.device = device
-        self.prompts = Prompts(folder)
+        self.folder, self.prompts = folder, Prompts(folder, learn=True)
         self.network = TextNetwork().to(device)
         self.scenes, self.renders = rendered(folder, PLAIN[0], seed=PLAIN[1])
         self.couples = [scene for scene in self.scenes if scene.kind == "couple"]
@@ -255,7 +256,7 @@ class TextStage:
         return "; ".join(shares) + f"; pictures {self.seen_rightly():.3f}"
 
     def seen_rightly(self) -> float:
-        shown, renders = rendered(self.prompts.folder.parent, 200, seed=3, test=True)
+        shown, renders = rendered(self.folder, 200, seed=3, test=True)
         ids, _ = self.prompts.ids(["" for _ in range(64)], edit=True)
         hidden = self.network.see(ids.to(self.device), patches(to_tensor(renders[:64], self.device)))
         image = hidden[ids == IMAGE_PAD].view(64, IMAGE_TOKENS, WIDTH)
@@ -270,11 +271,11 @@ def make(folder: Path, device: str) -> TextStage:
 
 def load_encoder(folder: Path) -> PocketTextEncoder:
     """The trained text encoder alone, in float32, for inference."""
-    from workshop.pocket.train import trained
-
-    weights = trained(folder, "text")
     encoder = PocketTextEncoder()
-    encoder.load_state_dict(
-        {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
-    )
+    if has_checkpoint(folder, "text"):
+        weights = trained(folder, "text")
+        weights = {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
+    else:
+        weights = shipped("text_encoder/model.safetensors")
+    encoder.load_state_dict(weights)
     return encoder.eval().requires_grad_(False)

@@ -9,6 +9,9 @@
 Every stage saves checkpoints in `--folder` (outside git), resumes from the newest when called again, and is
 seeded. `export` writes what is trained to data/pocket, in the layout of the real repositories.
 
+A stage builds on the checkpoints of earlier ones in `--folder`, or where there are none on what data/pocket
+ships. So the shipped DiT can be trained further on its own: `python -m workshop.pocket.train base --warm`.
+
 Two CPU cores do more as two processes of one thread each, which share every batch:
 
     OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m workshop.pocket.train base
@@ -29,8 +32,9 @@ from typing import Protocol
 import torch
 import torch.distributed as dist
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+SHIPPED = Path(__file__).resolve().parents[2] / "data" / "pocket" / "Qwen" / "Qwen-Image"
 STAGES = ("vae", "text", "reader", "base")
 
 
@@ -188,6 +192,17 @@ def trained(folder: Path, name: str) -> dict[str, torch.Tensor]:
         return {key[4:]: file.get_tensor(key) for key in keys if key.startswith(prefix)}
 
 
+def shipped(name: str) -> dict[str, torch.Tensor]:
+    """The weights in data/pocket/Qwen/Qwen-Image under this name, in float32."""
+    weights = load_file(SHIPPED / name)
+    return {key: value.float() for key, value in weights.items()}
+
+
+def has_checkpoint(folder: Path, name: str) -> bool:
+    """Whether a stage was trained in this folder; if not, later stages build on what the repository ships."""
+    return (Path(folder) / f"{name}.safetensors").exists()
+
+
 def build(name: str, folder: Path, device: str) -> Stage:
     """The stage of that name, ready to train."""
     return import_module(f"workshop.pocket.{name}_stage").make(folder, device)
@@ -206,8 +221,13 @@ def main(argv: list[str] | None = None) -> int:
         "--minutes", type=float, default=math.inf, help="stop and save after this many minutes"
     )
     parser.add_argument("--steps", type=int, help="length of the full run; the learning rate decays over it")
+    parser.add_argument("--warm", action="store_true", help="begin with the shipped weights (stage base)")
     parser.add_argument("--output", type=Path, help="where export writes; default data/pocket")
     options = parser.parse_args(argv)
+    if options.warm and options.stage != "base":
+        parser.error(
+            f"--warm is for the stage base, got {options.stage}: nothing else ships in a form to go on from"
+        )
     torch.manual_seed(0)
     if options.stage == "export":
         from workshop.pocket.export import export
@@ -217,6 +237,8 @@ def main(argv: list[str] | None = None) -> int:
     if world()[1] > 1:
         dist.init_process_group("gloo")
     stage = build(options.stage, options.folder, options.device)
+    if options.warm:
+        stage.network.load_state_dict(shipped("transformer/diffusion_pytorch_model.safetensors"))
     train(stage, options.folder, steps=options.steps or stage.steps, minutes=options.minutes)
     return 0
 
