@@ -144,10 +144,9 @@ def test_evaluation_prompts_are_held_out_and_name_something():
 
 
 def test_the_model_draws_what_the_workshop_asks_for(pipe, report):
-    """Twelve pictures: the measured shares are in report.json; this catches weights or code that went
-    wrong."""
+    """Twelve pictures cannot repeat the report's figure; they catch weights or code that went wrong."""
     results = list(evaluate.generate(pipe, evaluate.prompts("en", 6) + evaluate.prompts("zh", 6)))
-    assert evaluate.share(results) > 0.6
+    assert evaluate.share(results) > 0.7 * (report["en"] + report["zh"]) / 2
 
 
 def test_the_same_seed_gives_the_same_picture(pipe):
