@@ -3,7 +3,6 @@ went through the VAE."""
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +82,7 @@ class ReaderStage:
         shown, renders = rendered(self.folder, 200, seed=3, test=True)
         parts = reader.per_attribute(self.network(to_tensor(renders, self.device)))
         best = torch.stack([part.argmax(1) for part in parts], dim=1).cpu()
-        labels = torch.tensor([reader.targets(scene) for scene in islice(shown, len(renders))])
+        labels = torch.tensor([reader.targets(scene) for scene in shown])
         right = (best == labels)[labels > 0]
         return f"{right.float().mean():.4f} of attributes right on held-out renders"
 
