@@ -97,6 +97,30 @@ def test_swapped_functions_are_put_back_even_after_an_error():
     assert (module.apply_rotary_emb_qwen, module.qwen_image_flash_attention) == before
 
 
+def test_what_a_caption_leaves_free_is_not_asked():
+    logits = torch.zeros(1, 64, sum(len(values) for values in text_stage.CLASSES.values()))
+    targets = torch.tensor([text_stage.answers({"kind": "dog"})])
+    logits[..., targets[0, 0]] = 20.0
+    loss, right = base_stage.asked_loss(logits, targets)
+    assert loss.item() == pytest.approx(0, abs=1e-6)
+    assert right.item() == 1
+    loss, right = base_stage.asked_loss(logits.roll(-1, dims=-1), targets)
+    assert loss.item() > 10
+    assert right.item() == 0
+
+
+def test_half_of_the_training_noise_is_close_to_pure():
+    torch.manual_seed(0)
+    sigma = base_stage.random_sigma(4000)
+    assert 0 < sigma.min() < sigma.max() <= 1
+    assert 0.2 < (sigma > 0.95).float().mean() < 0.35
+
+
+def test_the_readout_is_left_out_of_what_ships():
+    weights = base_stage.without_readout(base_stage.AskedDiT().state_dict())
+    architecture.PocketDiT().load_state_dict(weights)
+
+
 def test_the_sampler_starts_in_noise_and_ends_near_the_picture():
     sigmas, _ = FlowMatchScheduler.set_timesteps_qwen_image(40, dynamic_shift_len=64)
     assert sigmas[0] == 1
@@ -205,20 +229,22 @@ def base() -> base_stage.BaseStage:
     stage.prompts.tokenizer = tokens.load_tokenizer(POCKET / "Qwen" / "Qwen-Image" / "tokenizer")
     stage.scenes = list(islice(scenes.stream(1), 300))
     stage.couples = [i for i, scene in enumerate(stage.scenes) if scene.kind == "couple"]
-    stage.pooled = (-1, [])
+    stage.pooled = (None, [])
     return stage
 
 
 def test_batches_hold_captions_of_similar_length(base):
     batches = base.batches(0)
     assert [len(batch) for batch in batches] == [base.batch] * base.pool
-    lengths = [[len(base.prompts.tokenizer(text)["input_ids"]) for _, text in batch] for batch in batches]
+    lengths = [
+        [len(base.prompts.tokenizer(said.text)["input_ids"]) for _, said in batch] for batch in batches
+    ]
     within = np.mean([max(row) - min(row) for row in lengths])
     assert within < (max(map(max, lengths)) - min(map(min, lengths))) / 4
 
 
 def test_a_tenth_of_the_prompts_is_empty_so_that_guidance_has_something_to_leave(base):
-    texts = [text for index in range(6) for batch in base.batches(index) for _, text in batch]
+    texts = [said.text for index in range(6) for batch in base.batches(index) for _, said in batch]
     assert 0.07 < sum(text == "" for text in texts) / len(texts) < 0.13
 
 
@@ -249,7 +275,7 @@ def test_without_checkpoints_the_stages_build_on_what_ships(tmp_path: Path):
     prompts = text_stage.Prompts(tmp_path)
     assert prompts.folder == train.SHIPPED / "tokenizer"
     encoder, vae = text_stage.load_encoder(tmp_path), base_stage.load_vae(tmp_path)
-    architecture.PocketDiT().load_state_dict(train.shipped("transformer/diffusion_pytorch_model.safetensors"))
+    architecture.PocketDiT().load_state_dict(train.shipped(train.SHIPPED_DIT["base"]))
     assert encoder.model.language_model.embed_tokens.weight.dtype == torch.float32
     assert vae.encode(torch.zeros(1, 3, 16, 16)).shape == (1, 16, 2, 2)
 

@@ -10,22 +10,25 @@ image tokens.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from diffsynth.diffusion import DiffusionTrainingModule
 from diffsynth.models import qwen_image_dit
 from diffsynth.models.qwen_image_vae import QwenImageVAE
 from einops import rearrange
 
 from workshop.pocket import captions
-from workshop.pocket.architecture import VAE_KWARGS, PocketDiT
+from workshop.pocket.architecture import VAE_KWARGS, WIDTH, PocketDiT
+from workshop.pocket.captions import Caption
 from workshop.pocket.dataset import rendered
-from workshop.pocket.text_stage import Prompts, hidden_states, load_encoder
-from workshop.pocket.train import attend, compiled, has_checkpoint, shipped, trained, world
-from workshop.pocket.vae_stage import PLAIN, normalise, single_frame, to_tensor
+from workshop.pocket.text_stage import CLASSES, Prompts, answers, hidden_states, load_encoder
+from workshop.pocket.train import SHIPPED_DIT, attend, compiled, has_checkpoint, shipped, trained, world
+from workshop.pocket.vae_stage import PLAIN, RICH, normalise, single_frame, to_tensor
 
 EMPTY_SHARE = 0.1
 """Share of prompts that are empty in training: guidance needs a model that also knows what nobody asked
@@ -35,11 +38,24 @@ COUPLES = 0.1
 """Share of pictures that are couples beyond those that come by chance: they have the most to get right."""
 
 
+LORA_TARGETS = (
+    *("to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj", "to_out.0", "to_add_out"),
+    *("img_mlp.net.2", "img_mod.1", "txt_mlp.net.2", "txt_mod.1"),
+)
+"""The layers that DiffSynth's own Qwen-Image training adapts."""
+
+ASKED_AFTER = 3
+"""After this many blocks the image tokens are asked what the caption names."""
+
+ASKED_WEIGHT = 0.1
+"""Weight of the answers in the loss, beside the velocity's squared error."""
+
+
 def load_vae(folder: Path) -> QwenImageVAE:
     """The trained VAE with normalised latents, in float32, for inference."""
     vae = QwenImageVAE(**VAE_KWARGS)
     if not has_checkpoint(folder, "vae"):
-        vae.load_state_dict(shipped("vae/diffusion_pytorch_model.safetensors"))
+        vae.load_state_dict(shipped("Qwen-Image/vae/diffusion_pytorch_model.safetensors"))
         return vae.eval().requires_grad_(False)
     vae.load_state_dict(trained(folder, "vae"))
     normalise(vae, to_tensor(rendered(folder, PLAIN[0], seed=PLAIN[1])[1][:512]))
@@ -47,24 +63,66 @@ def load_vae(folder: Path) -> QwenImageVAE:
 
 
 @torch.no_grad()
-def encoded(folder: Path, device: str) -> np.ndarray:
-    """The latents of all training renders, float16 (N, 16, 16, 16), as a memory map; made on the first
-    call."""
+def encoded(folder: Path, device: str, *, rich: bool = False) -> np.ndarray:
+    """The latents of all training renders of one finish, float16 (N, 16, 16, 16), as a memory map; made on
+    the first call."""
+    vae, (count, seed) = load_vae(folder).to(device), RICH if rich else PLAIN
+    encode = compiled(vae.encode)
+
+    def latents(pictures: np.ndarray) -> torch.Tensor:
+        with single_frame(), torch.autocast(device, torch.bfloat16):
+            return encode(to_tensor(pictures, device))
+
+    pictures = rendered(folder, count, seed=seed, rich=rich)[1]
+    path = Path(folder) / ("latents-rich.npy" if rich else "latents.npy")
+    return mapped(path, pictures, latents, shape=(16, 16, 16))
+
+
+def mapped(
+    path: Path,
+    pictures: np.ndarray,
+    function: Callable[[np.ndarray], torch.Tensor],
+    *,
+    shape: tuple[int, ...],
+) -> np.ndarray:
+    """What `function` makes of every picture, 50 at a time, float16 (N, *shape) in a file that is read as a
+    memory map; made on the first call."""
     from tqdm.auto import tqdm
 
-    path = Path(folder) / "latents.npy"
     if not path.exists():
-        vae, pictures = load_vae(folder).to(device), rendered(folder, PLAIN[0], seed=PLAIN[1])[1]
         partial = path.with_suffix(".partial")
-        latents = np.lib.format.open_memmap(partial, "w+", np.float16, (len(pictures), 16, 16, 16))
-        encode = compiled(vae.encode)
-        for start in tqdm(range(0, len(pictures), 50), desc="encode", unit="batch"):
-            with single_frame(), torch.autocast(device, torch.bfloat16):
-                part = encode(to_tensor(pictures[start : start + 50], device))
-            latents[start : start + 50] = part.half().cpu().numpy()
-        latents.flush()
+        made = np.lib.format.open_memmap(partial, "w+", np.float16, (len(pictures), *shape))
+        for start in tqdm(range(0, len(pictures), 50), desc=path.stem, unit="batch"):
+            made[start : start + 50] = function(pictures[start : start + 50]).half().cpu().numpy()
+        made.flush()
         partial.rename(path)
     return np.load(path, mmap_mode="r")
+
+
+class AskedDiT(PocketDiT):
+    """The DiT and, for training only, a linear layer that asks its image tokens what the caption names.
+
+    The squared error of a velocity hardly notices a collar or the colour of a tie, so reading them from the
+    prompt is learned late or never. Asked directly, every image token soon knows the whole prompt, and
+    drawing what is known is quickly learned. Akin to REPA (Yu et al. 2024), with words in place of features.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readout = torch.nn.Linear(WIDTH, sum(len(values) for values in CLASSES.values()))
+
+
+def without_readout(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights of the DiT alone, from those of an AskedDiT."""
+    return {key: value for key, value in weights.items() if not key.startswith("readout.")}
+
+
+def with_lora(dit: AskedDiT, rank: int) -> AskedDiT:
+    """Freeze the DiT and give it a LoRA on DiffSynth's 12 targets; the readout stays free."""
+    dit.requires_grad_(False)
+    DiffusionTrainingModule().add_lora_to_model(dit, list(LORA_TARGETS), rank)
+    dit.readout.requires_grad_(True)
+    return dit
 
 
 def start_small(dit: PocketDiT) -> None:
@@ -106,42 +164,55 @@ def trainable() -> Iterator[None]:
         qwen_image_dit.apply_rotary_emb_qwen, qwen_image_dit.qwen_image_flash_attention = original
 
 
-def velocity(
+def velocity(*inputs: object) -> torch.Tensor:
+    """`velocity_and_middle`, without the middle."""
+    return velocity_and_middle(*inputs)[0]
+
+
+def velocity_and_middle(
     dit: PocketDiT,
     latents: torch.Tensor,
     sigma: torch.Tensor,
     text: torch.Tensor,
     mask: torch.Tensor,
     turns: tuple[torch.Tensor, torch.Tensor],
-) -> torch.Tensor:
+    references: Sequence[torch.Tensor] = (),
+) -> tuple[torch.Tensor, torch.Tensor]:
     """QwenImageDiT.forward for a batch with prompts of different lengths; to be called within `trainable`.
 
-    latents: (B, 16, H, W); sigma: (B,) in [0, 1]; text: (B, S, D), padded; mask: (B, 1, 1, S + H·W/4), 0 or
-    -inf
-    returns: the velocity, (B, 16, H, W)
+    latents and each of references: (B, 16, H, W); sigma: (B,) in [0, 1]; text: (B, S, D), padded;
+    mask: (B, 1, 1, S + image tokens), 0 or -inf
+    returns: the velocity, (B, 16, H, W), and the image tokens after ASKED_AFTER blocks, (B, H·W/4, D)
     """
     height = latents.shape[2] // 2
-    image = dit.img_in(rearrange(latents, "B C (H P) (W Q) -> B (H W) (C P Q)", P=2, Q=2))
+    image = torch.cat(
+        [rearrange(x, "B C (H P) (W Q) -> B (H W) (C P Q)", P=2, Q=2) for x in (latents, *references)], dim=1
+    )
+    image, drawn = dit.img_in(image), image.shape[1] // (1 + len(references))
     text = dit.txt_in(dit.txt_norm(text))
     when = dit.time_text_embed(sigma, image.dtype)
-    for block in dit.transformer_blocks:
+    for number, block in enumerate(dit.transformer_blocks, start=1):
         text, image = block(image=image, text=text, temb=when, image_rotary_emb=turns, attention_mask=mask)
-    image = dit.proj_out(dit.norm_out(image, when))
-    return rearrange(image, "B (H W) (C P Q) -> B C (H P) (W Q)", H=height, P=2, Q=2)
+        if number == ASKED_AFTER:
+            middle = image[:, :drawn]
+    image = dit.proj_out(dit.norm_out(image[:, :drawn], when))
+    return rearrange(image, "B (H W) (C P Q) -> B C (H P) (W Q)", H=height, P=2, Q=2), middle
 
 
 def random_sigma(count: int) -> torch.Tensor:
-    """Noise levels for training, (count,): half logit-normal, half from the noisiest quarter.
+    """Noise levels for training, (count,): half logit-normal, half close to pure noise.
 
     A picture of 64 tokens shows its colours through nearly all noise: what prompts decide is learned there.
     """
     usual = torch.sigmoid(0.4 + torch.randn(count))
-    return torch.where(torch.rand(count) < 0.5, usual, 1 - 0.25 * torch.rand(count))
+    return torch.where(torch.rand(count) < 0.5, usual, 1 - 0.25 * torch.rand(count).square())
 
 
-def rotary(dit: PocketDiT, text_tokens: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """The real-valued rotary tables of 8×8 image tokens and of the text."""
-    image, text = dit.pos_embed([(1, 8, 8)], [text_tokens], device=torch.device(device))
+def rotary(
+    dit: PocketDiT, text_tokens: int, device: str, *, pictures: int = 1
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The real-valued rotary tables of the 8×8 image tokens of each picture and of the text."""
+    image, text = dit.pos_embed([(1, 8, 8)] * pictures, [text_tokens], device=torch.device(device))
     return torch.view_as_real(image), torch.view_as_real(text)
 
 
@@ -158,34 +229,48 @@ class BaseStage:
 
     name, steps, rate, batch, ema = "base", 7000, 1.2e-3, 64, 0.998
     pool = 8
+    begins, rank, rich = "", 0, False
 
     def __init__(self, folder: Path, device: str) -> None:
         self.device, self.folder = device, folder
         self.prompts, self.encoder = Prompts(folder), load_encoder(folder).to(device)
-        self.network = PocketDiT().to(device)
-        start_small(self.network)
-        self.scenes = rendered(folder, PLAIN[0], seed=PLAIN[1])[0]
+        self.network = self.begin().to(device)
+        count, seed = RICH if self.rich else PLAIN
+        self.scenes = rendered(folder, count, seed=seed, rich=self.rich)[0]
         self.couples = [i for i, scene in enumerate(self.scenes) if scene.kind == "couple"]
-        self.pooled: tuple[int, list[list[tuple[int, str]]]] = (-1, [])
-        self.latents = encoded(folder, device)
-        self.fast_velocity = compiled(velocity)
+        self.pooled: tuple[int | None, list[list]] = (None, [])
+        self.latents = encoded(folder, device, rich=self.rich)
+        self.fast_velocity = compiled(velocity_and_middle)
         self.fast_encode = compiled(hidden_states)
 
-    def said(self, step: int) -> list[tuple[int, str]]:
+    def begin(self) -> AskedDiT:
+        """The network before its first step: new, or that of the stage it begins from, and with a LoRA if it
+        has a rank."""
+        network = AskedDiT()
+        if not self.begins:
+            start_small(network)
+            return network
+        if has_checkpoint(self.folder, self.begins):
+            network.load_state_dict(trained(self.folder, self.begins))
+        else:
+            network.load_state_dict(shipped(SHIPPED_DIT[self.begins]), strict=False)
+        return with_lora(network, self.rank) if self.rank else network
+
+    def said(self, step: int) -> list[tuple[int, Caption]]:
         """Scene numbers and captions of this step."""
         index, turn = divmod(step, self.pool)
         if index != self.pooled[0]:
             self.pooled = index, self.batches(index)
         return self.pooled[1][turn]
 
-    def batches(self, index: int) -> list[list[tuple[int, str]]]:
+    def batches(self, index: int) -> list[list[tuple[int, Caption]]]:
         """Eight batches, each of captions of similar length, so that little is padding."""
         rng, drawn = random.Random(index), []
         for _ in range(self.pool * self.batch):
             i = rng.choice(self.couples) if rng.random() < COUPLES else rng.randrange(len(self.scenes))
-            text = captions.caption(self.scenes[i], rng.choice(captions.LANGUAGES), rng).text
-            drawn.append((i, "" if rng.random() < EMPTY_SHARE else text))
-        rows = self.prompts.tokenizer([text for _, text in drawn])["input_ids"]
+            caption = captions.caption(self.scenes[i], rng.choice(captions.LANGUAGES), rng)
+            drawn.append((i, Caption("", "en", {}) if rng.random() < EMPTY_SHARE else caption))
+        rows = self.prompts.tokenizer([caption.text for _, caption in drawn])["input_ids"]
         order = sorted(range(len(drawn)), key=lambda k: len(rows[k]))
         cut = [
             [drawn[k] for k in order[start : start + self.batch]]
@@ -205,26 +290,52 @@ class BaseStage:
             hidden = encode(self.encoder.model.language_model, template, ids)
         return hidden.float(), lengths
 
-    def loss(self, step: int) -> torch.Tensor:
+    def mine(self, step: int) -> list:
+        """This process's share of the batch."""
         rank, processes = world()
-        chosen = self.said(step)[rank::processes]
-        latents = torch.from_numpy(np.stack([self.latents[i] for i, _ in chosen])).float().to(self.device)
-        return self.flow_loss(latents, [text for _, text in chosen])
+        return self.said(step)[rank::processes]
 
-    def flow_loss(self, latents: torch.Tensor, texts: list[str], *, fast: bool = True) -> torch.Tensor:
-        """Squared error of the predicted velocity at random sigmas; `fast` runs what is compiled."""
+    def stack(self, latents: np.ndarray, chosen: list[int]) -> torch.Tensor:
+        return torch.from_numpy(np.stack([latents[i] for i in chosen])).float().to(self.device)
+
+    def loss(self, step: int) -> torch.Tensor:
+        numbers, said = zip(*self.mine(step), strict=True)
+        flow, asked, _ = self.caption_losses(self.stack(self.latents, numbers), said)
+        return flow + ASKED_WEIGHT * asked
+
+    def caption_losses(
+        self, latents: torch.Tensor, said: Sequence[Caption], *, fast: bool = True
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        text, lengths = self.text([caption.text for caption in said], fast=fast)
+        return self.losses(latents, text, lengths, [caption.named for caption in said], fast=fast)
+
+    def losses(
+        self,
+        latents: torch.Tensor,
+        text: torch.Tensor,
+        lengths: torch.Tensor,
+        asked: list[dict[str, str]],
+        references: Sequence[torch.Tensor] = (),
+        *,
+        fast: bool = True,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Squared error of the velocity at random sigmas, cross-entropy of the answers, and their share that
+        is right. asked: attributes and values; `fast` runs what is compiled."""
         noise = torch.randn_like(latents)
         sigma = random_sigma(len(latents)).to(self.device)
         mixed = torch.lerp(latents, noise, sigma.view(-1, 1, 1, 1))
-        text, lengths = self.text(texts, fast=fast)
-        mask = key_mask(lengths, text.shape[1]).to(self.device)
+        pictures = 1 + len(references)
+        mask = key_mask(lengths, text.shape[1], 64 * pictures).to(self.device)
         with trainable(), torch.autocast(self.device, torch.bfloat16):
-            turns, mask = rotary(self.network, text.shape[1], self.device), mask.bfloat16()
+            turns = rotary(self.network, text.shape[1], self.device, pictures=pictures)
+            mask = mask.bfloat16()
             for tensor, tokens in ((text, 1), (mask, 3), (turns[1], 0)):
                 torch._dynamo.mark_dynamic(tensor, tokens)
-            forward = self.fast_velocity if fast else velocity
-            predicted = forward(self.network, mixed, sigma, text, mask, turns)
-        return (predicted.float() - (noise - latents)).square().mean()
+            forward = self.fast_velocity if fast else velocity_and_middle
+            predicted, middle = forward(self.network, mixed, sigma, text, mask, turns, references)
+            logits = self.network.readout(F.layer_norm(middle, (WIDTH,)))
+        targets = torch.tensor([answers(named) for named in asked], device=self.device)
+        return (predicted.float() - (noise - latents)).square().mean(), *asked_loss(logits.float(), targets)
 
     @torch.no_grad()
     def report(self) -> str:
@@ -233,10 +344,34 @@ class BaseStage:
             with single_frame():
                 self.held_out = load_vae(self.folder).encode(to_tensor(renders[:64])).to(self.device)
         rng = random.Random(0)
-        texts = [captions.caption(scene, "en", rng).text for scene in shown[:64]]
+        said = [captions.caption(scene, "en", rng) for scene in shown[:64]]
         torch.manual_seed(0)
-        return f"loss {self.flow_loss(self.held_out, texts, fast=False):.4f} on held-out renders"
+        flow, _, right = self.caption_losses(self.held_out, said, fast=False)
+        return f"on held-out renders loss {flow:.4f}, answers right {right:.3f}"
 
 
-def make(folder: Path, device: str) -> BaseStage:
-    return BaseStage(folder, device)
+def asked_loss(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What image tokens know of the attributes a caption names; what it leaves free is not asked.
+
+    logits: (B, S, classes), targets: (B, attributes), 0 where free
+    returns: the mean cross-entropy and the share of right answers, over tokens and named attributes
+    """
+    parts = logits.split([len(values) for values in CLASSES.values()], dim=-1)
+    named = (targets > 0).float()[:, None]
+    total = torch.stack([part.logsumexp(-1) for part in parts], dim=-1)
+    chosen = targets[:, None].expand(-1, logits.shape[1], -1)
+    picked = torch.stack([p.gather(-1, chosen[..., i, None])[..., 0] for i, p in enumerate(parts)], dim=-1)
+    right = torch.stack([part.argmax(-1) for part in parts], dim=-1) == chosen
+    asked = (named.sum() * logits.shape[1]).clamp(min=1)
+    return ((total - picked) * named).sum() / asked, (right * named).sum() / asked
+
+
+class ArtAugStage(BaseStage):
+    """A LoRA on the base, from rich renders of the same world."""
+
+    name, steps, rate, rank, begins = "artaug", 600, 1e-3, 32, "base"
+    rich = True
+
+
+def make(name: str, folder: Path, device: str) -> BaseStage:
+    return {"base": BaseStage, "artaug": ArtAugStage}[name](folder, device)

@@ -9,17 +9,21 @@ from safetensors.torch import save_file
 
 from workshop.pocket import reader, tokens
 from workshop.pocket.architecture import PocketDiT
-from workshop.pocket.base_stage import load_vae
+from workshop.pocket.base_stage import load_vae, without_readout
 from workshop.pocket.text_stage import Prompts, load_encoder
-from workshop.pocket.train import trained
+from workshop.pocket.train import SHIPPED_DIT, has_checkpoint, trained
 
 POCKET = Path(__file__).resolve().parents[2] / "data" / "pocket"
 
 
 def save_weights(network: torch.nn.Module, path: Path) -> None:
+    save_tensors(network.state_dict(), path)
+
+
+def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
     """Save in bfloat16, the precision the real weights are published in."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    weights = {k: v.detach().to(torch.bfloat16).contiguous() for k, v in network.state_dict().items()}
+    weights = {k: v.detach().to(torch.bfloat16).contiguous() for k, v in tensors.items()}
     save_file(weights, path, metadata={"format": "pt"})
     path.chmod(0o644)  # safetensors writes files that only their owner can read
     print(
@@ -27,13 +31,21 @@ def save_weights(network: torch.nn.Module, path: Path) -> None:
     )
 
 
+LORAS = {"artaug": "Qwen-Image-LoRA-ArtAug-v1", "f2p": "Qwen-Image-Edit-F2P"}
+"""The stages that train a LoRA, and its folder in data/pocket/DiffSynth-Studio."""
+
+
 def export(folder: Path, output: Path | None = None) -> None:
     """Write DiT, text encoder, VAE, reader, tokenizer and processor from the checkpoints in `folder` to
-    data/pocket."""
-    base = (output or POCKET) / "Qwen" / "Qwen-Image"
-    dit = PocketDiT()
-    dit.load_state_dict(trained(folder, "base"))
-    save_weights(dit, base / "transformer" / "diffusion_pytorch_model.safetensors")
+    data/pocket, and of the edit models and LoRAs those that are trained."""
+    repositories = (output or POCKET) / "Qwen"
+    base = repositories / "Qwen-Image"
+    for stage, path in SHIPPED_DIT.items():
+        if stage == "base" or has_checkpoint(folder, stage):
+            save_dit(trained(folder, stage), repositories / path)
+    for stage, name in LORAS.items():
+        if has_checkpoint(folder, stage):
+            save_lora(trained(folder, stage), (output or POCKET) / "DiffSynth-Studio" / name)
     save_weights(load_encoder(folder), base / "text_encoder" / "model.safetensors")
     save_weights(load_vae(folder), base / "vae" / "diffusion_pytorch_model.safetensors")
     network = reader.Reader()
@@ -41,4 +53,16 @@ def export(folder: Path, output: Path | None = None) -> None:
     save_weights(network, (output or POCKET) / "reader.safetensors")
     tokenizer = Prompts(folder).tokenizer
     tokens.write_tokenizer(tokenizer, base / "tokenizer")
-    tokens.make_processor(tokenizer).save_pretrained(base.parent / "Qwen-Image-Edit" / "processor")
+    tokens.make_processor(tokenizer).save_pretrained(repositories / "Qwen-Image-Edit" / "processor")
+
+
+def save_dit(weights: dict[str, torch.Tensor], path: Path) -> None:
+    dit = PocketDiT()
+    dit.load_state_dict(without_readout(weights))
+    save_weights(dit, path)
+
+
+def save_lora(weights: dict[str, torch.Tensor], folder: Path) -> None:
+    """Save the LoRA alone, under the keys that DiffSynth loads."""
+    lora = {key: value for key, value in weights.items() if ".lora_" in key}
+    save_tensors(lora, folder / "model.safetensors")

@@ -87,5 +87,5 @@ class ReaderStage:
         return f"{right.float().mean():.4f} of attributes right on held-out renders"
 
 
-def make(folder: Path, device: str) -> ReaderStage:
+def make(name: str, folder: Path, device: str) -> ReaderStage:
     return ReaderStage(folder, device)

@@ -39,6 +39,9 @@ PERSON_ATTRIBUTES = {
     "garment": GARMENTS,
     "color": COLORS,
 }
+IDENTITY = ("skin", "hair", "hair length", "glasses")
+"""What makes a person the same person in another picture."""
+
 DOG_ATTRIBUTES = {
     "coat": COATS,
     "eye patch": YES_NO,

@@ -65,7 +65,12 @@ class Prompts:
         if not (self.folder / "tokenizer_config.json").exists():
             tokens.write_tokenizer(tokens.make_tokenizer(), self.folder)
         self.tokenizer = tokens.load_tokenizer(self.folder)
-        self.template = torch.tensor(self.tokenizer(tokens.PROMPT_TEMPLATE.split("{}")[0])["input_ids"])
+        self.template = self.start(tokens.PROMPT_TEMPLATE, tokens.PROMPT_DROP)
+        self.edit_template = self.start(tokens.EDIT_TEMPLATE, tokens.EDIT_DROP)
+
+    def start(self, template: str, count: int) -> torch.Tensor:
+        """The first tokens of every prompt, which DiffSynth cuts off again."""
+        return torch.tensor(self.tokenizer(template.split("{}")[0])["input_ids"][:count])
 
     def ids(
         self, texts: list[str], *, edit: bool = False, multiple: int = 32
@@ -78,8 +83,12 @@ class Prompts:
         template = tokens.PROMPT_TEMPLATE
         if edit:
             template = tokens.EDIT_TEMPLATE.replace("<|image_pad|>", "<|image_pad|>" * IMAGE_TOKENS)
-        rows = self.tokenizer([template.replace("{}", text) for text in texts])["input_ids"]
-        rows = rows if edit else [row[tokens.PROMPT_DROP :] for row in rows]
+        whole = [template.replace("{}", text) for text in texts]
+        return self.after(0 if edit else tokens.PROMPT_DROP, whole, multiple=multiple)
+
+    def after(self, drop: int, whole: list[str], *, multiple: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids of whole prompts without their first `drop`, padded, and their lengths, as from `ids`."""
+        rows = [row[drop:] for row in self.tokenizer(whole)["input_ids"]]
         lengths = torch.tensor([len(row) for row in rows])
         width = -(-int(lengths.max()) // multiple) * multiple
         ids = torch.zeros(len(rows), width, dtype=torch.long)
@@ -99,18 +108,25 @@ def hidden_states(language_model: torch.nn.Module, template: torch.Tensor, ids: 
     Causal, so padding needs no mask. The class itself would run the template B times, and torch.compile
     cannot fuse it.
     """
-    length = len(template) + ids.shape[1]
-    positions = torch.arange(length, device=ids.device).expand(3, 1, -1)  # for text the three axes are equal
+    positions = torch.arange(len(template) + ids.shape[1], device=ids.device)
     first, rest = language_model.embed_tokens(template[None]), language_model.embed_tokens(ids)
+    return run_layers(language_model, first, rest, positions.expand(3, 1, -1))  # for text the axes are equal
+
+
+def run_layers(
+    language_model: torch.nn.Module, first: torch.Tensor, rest: torch.Tensor, positions: torch.Tensor
+) -> torch.Tensor:
+    """The layers of `hidden_states`. first: (1, T, D), shared; rest: (B, S, D); positions: (3, 1, T + S)"""
+    shared, length = first.shape[1], positions.shape[-1]
     cos, sin = language_model.rotary_emb(rest, positions)
-    causal = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril()
+    causal = torch.ones(length, length, dtype=torch.bool, device=rest.device).tril()
     for layer in language_model.layers:
-        query, key, value = project(layer, first, cos[:, : len(template)], sin[:, : len(template)])
-        later, keys, values = project(layer, rest, cos[:, len(template) :], sin[:, len(template) :])
-        keys = torch.cat([key.expand(len(ids), -1, -1, -1), keys], dim=2)
-        values = torch.cat([value.expand(len(ids), -1, -1, -1), values], dim=2)
-        first = transform(layer, first, query, key, value, causal[: len(template), : len(template)])
-        rest = transform(layer, rest, later, keys, values, causal[len(template) :])
+        query, key, value = project(layer, first, cos[:, :shared], sin[:, :shared])
+        later, keys, values = project(layer, rest, cos[:, shared:], sin[:, shared:])
+        keys = torch.cat([key.expand(len(rest), -1, -1, -1), keys], dim=2)
+        values = torch.cat([value.expand(len(rest), -1, -1, -1), values], dim=2)
+        first = transform(layer, first, query, key, value, causal[:shared, :shared])
+        rest = transform(layer, rest, later, keys, values, causal[shared:])
     return language_model.norm(rest)
 
 
@@ -265,7 +281,7 @@ class TextStage:
         return float(right[targets > 0].float().mean())
 
 
-def make(folder: Path, device: str) -> TextStage:
+def make(name: str, folder: Path, device: str) -> TextStage:
     return TextStage(folder, device)
 
 
@@ -276,6 +292,6 @@ def load_encoder(folder: Path) -> PocketTextEncoder:
         weights = trained(folder, "text")
         weights = {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
     else:
-        weights = shipped("text_encoder/model.safetensors")
+        weights = shipped("Qwen-Image/text_encoder/model.safetensors")
     encoder.load_state_dict(weights)
     return encoder.eval().requires_grad_(False)

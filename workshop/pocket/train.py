@@ -35,7 +35,24 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 SHIPPED = Path(__file__).resolve().parents[2] / "data" / "pocket" / "Qwen" / "Qwen-Image"
-STAGES = ("vae", "text", "reader", "base")
+SHIPPED_DIT = {
+    "base": "Qwen-Image/transformer/diffusion_pytorch_model.safetensors",
+    "multi": "Qwen-Image-Edit-2509/transformer/diffusion_pytorch_model.safetensors",
+    "edit": "Qwen-Image-Edit/transformer/diffusion_pytorch_model.safetensors",
+}
+"""The DiT that each stage ships, in data/pocket/Qwen."""
+
+STAGES = {
+    "vae": "vae_stage",
+    "text": "text_stage",
+    "reader": "reader_stage",
+    "base": "base_stage",
+    "artaug": "base_stage",
+    "multi": "edit_stage",
+    "edit": "edit_stage",
+    "f2p": "edit_stage",
+}
+"""Which module makes each stage."""
 
 
 class Stage(Protocol):
@@ -193,8 +210,8 @@ def trained(folder: Path, name: str) -> dict[str, torch.Tensor]:
 
 
 def shipped(name: str) -> dict[str, torch.Tensor]:
-    """The weights in data/pocket/Qwen/Qwen-Image under this name, in float32."""
-    weights = load_file(SHIPPED / name)
+    """The weights in data/pocket/Qwen under this name, in float32."""
+    weights = load_file(SHIPPED.parent / name)
     return {key: value.float() for key, value in weights.items()}
 
 
@@ -205,7 +222,7 @@ def has_checkpoint(folder: Path, name: str) -> bool:
 
 def build(name: str, folder: Path, device: str) -> Stage:
     """The stage of that name, ready to train."""
-    return import_module(f"workshop.pocket.{name}_stage").make(folder, device)
+    return import_module(f"workshop.pocket.{STAGES[name]}").make(name, folder, device)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -238,7 +255,7 @@ def main(argv: list[str] | None = None) -> int:
         dist.init_process_group("gloo")
     stage = build(options.stage, options.folder, options.device)
     if options.warm:
-        stage.network.load_state_dict(shipped("transformer/diffusion_pytorch_model.safetensors"))
+        stage.network.load_state_dict(shipped(SHIPPED_DIT["base"]), strict=False)
     train(stage, options.folder, steps=options.steps or stage.steps, minutes=options.minutes)
     return 0
 

@@ -26,7 +26,7 @@ PLAIN, RICH = (60_000, 1), (12_000, 2)
 
 def to_tensor(pictures: np.ndarray, device: str = "cpu") -> torch.Tensor:
     """uint8 (B, H, W, 3) to float (B, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.array(pictures)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def psnr(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -116,7 +116,7 @@ class VaeStage:
         return f"{psnr(decoded, pictures).mean():.2f} dB on held-out renders"
 
 
-def make(folder: Path, device: str) -> VaeStage:
+def make(name: str, folder: Path, device: str) -> VaeStage:
     return VaeStage(folder, device)
 
 
