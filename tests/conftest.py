@@ -33,6 +33,8 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("WORKSHOP_PROFILE", "WORKSHOP_MODELS", "WORKSHOP_STACK", "WORKSHOP_INSTALLER", "PYTHON"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WORKSHOP_PICTURES", str(tmp_path / "pictures"))
+    monkeypatch.setenv("WORKSHOP_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    monkeypatch.delenv("WORKSHOP_TRAINING_OF", raising=False)
 
 
 @pytest.fixture(scope="session")

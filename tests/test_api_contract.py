@@ -17,7 +17,10 @@ from workshop.profiles import REPO
 
 SOURCES = [
     *sorted((REPO / "notebooks").glob("[0-9]*.ipynb")),
-    *(REPO / "workshop" / name for name in ("lessons.py", "exercises.py", "playground.py", "loading.py")),
+    *(
+        REPO / "workshop" / f"{name}.py"
+        for name in ("lessons", "exercises", "playground", "loading", "lora", "prompts")
+    ),
 ]
 UNKNOWN = object()  # what only exists once weights are loaded
 

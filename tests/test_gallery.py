@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from html.parser import HTMLParser
@@ -105,6 +106,32 @@ def test_a_save_that_fails_leaves_the_old_picture_and_no_temporary_file(monkeypa
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_a_full_disk_says_where_what_is_safe_and_what_to_do(monkeypatch):
+    path = gallery.save(picture("red"), "dog", **HOW)
+    before = path.read_bytes()
+    place = path.parent / ".dog-new.part"
+
+    def full(**_):
+        place.touch()
+        return os.open("/dev/full", os.O_WRONLY), str(place)
+
+    monkeypatch.setattr(gallery.tempfile, "mkstemp", full)
+    with pytest.raises(OSError) as error:
+        gallery.save(picture("blue"), "dog", **HOW)
+    said = str(error.value)
+    assert said.startswith(f"{path} could not be saved (") and "No space left on device" in said
+    assert "from before is as it was" in said and "set WORKSHOP_PICTURES to another folder" in said
+    assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_made_says_the_same(monkeypatch, tmp_path):
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    monkeypatch.setenv("WORKSHOP_PICTURES", str(tmp_path / "taken"))
+    with pytest.raises(OSError, match=r"dog\.png could not be saved .*set WORKSHOP_PICTURES"):
+        gallery.save(picture(), "dog", **HOW)
+
+
 def test_load_prefers_your_own_picture_and_says_which_it_took(tmp_path, capsys):
     gallery.FALLBACK.mkdir()
     shipped = gallery.save(picture("blue"), "dog", **HOW)
@@ -138,6 +165,11 @@ def test_an_unreadable_picture_is_an_error_and_not_a_fallback(content):
 def test_a_name_that_is_a_path_is_refused(name: str):
     with pytest.raises(ValueError, match="letters, digits"):
         gallery.save(picture(), name, **HOW)
+
+
+def test_a_grid_can_be_shown_larger():
+    html = gallery.figures([picture()] * 2, [""] * 2, alts=["x"] * 2, width=560)
+    assert [image["style"].startswith("width:560px") for image in Figures(html).images] == [True, True]
 
 
 def test_figures_have_alt_text_caption_and_a_size_for_the_last_row():

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from fake_weights import fill
+from fake_weights import fill, safetensors
 
 from workshop import loading, models, profiles
 from workshop.profiles import Profile
@@ -42,6 +42,8 @@ def profile(monkeypatch, tmp_path) -> Profile:
     monkeypatch.setattr(Profile, "dtype", "float32")
     monkeypatch.setattr(profiles, "_current", pocket)
     monkeypatch.setattr(profiles, "register_pocket", lambda: None)
+    monkeypatch.setattr(loading, "_guard_references", lambda pipe, name: None)
+    monkeypatch.setattr(loading.prompts, "guard", lambda pipe: None)
     monkeypatch.setattr(loading, "_parts", {})
     monkeypatch.setattr(loading, "_pipelines", {})
     return pocket
@@ -68,6 +70,7 @@ def read(monkeypatch, profile) -> list[str]:
     fake.ModelConfig, fake.QwenImagePipeline = SimpleNamespace, FakePipeline
     for name in ("diffsynth", "diffsynth.pipelines"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setattr(loading, "_check_architectures", lambda profile, sources: None)
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
     return paths
 
@@ -205,6 +208,103 @@ def test_freeing_what_is_not_loaded_names_what_is(read, capsys):
         loading.free("Qwen-Image-Edit")
     loading.free()
     assert capsys.readouterr().out == "Nothing was loaded, nothing was freed.\n"
+
+
+# Not enough memory
+
+
+@pytest.fixture
+def card(monkeypatch, read) -> list[int]:
+    """A GPU with as many free bytes as the list's only number; nothing is wanted to draw with."""
+    free = [10**6]
+    monkeypatch.setattr(loading.memory, "available", lambda: ("GPU", free[0]))
+    monkeypatch.setattr(loading, "WORKING", {"pocket": 0, "mi300x": 0})
+    return free
+
+
+def test_a_pipeline_that_does_not_fit_names_what_is_in_memory_and_what_to_free(card, read, monkeypatch):
+    monkeypatch.setattr(loading, "_bytes", lambda part: 38 * 2**30)
+    monkeypatch.setattr(loading, "_size", lambda *_: 38 * 2**30)
+    card[0] = 192 * 2**30
+    loading.load_pipeline("Qwen-Image")
+    loading.load_pipeline("Qwen-Image-Edit")
+    before, card[0] = len(read), 20 * 2**30
+    with pytest.raises(MemoryError) as error:
+        loading.load_pipeline("Qwen-Image-Edit-2509")
+    assert str(error.value).splitlines() == [
+        "Qwen-Image-Edit-2509 does not fit into memory.",
+        "Qwen-Image-Edit-2509 needs 38.00 GiB for weights that are not there yet and about 0.0 MiB to draw "
+        "with (an estimate). Free in GPU memory: 20.00 GiB.",
+        "In memory: Qwen-Image (freeing it brings 38.00 GiB), Qwen-Image-Edit (freeing it brings 38.00 GiB).",
+        'No room. Free one that you are done with: loading.free("Qwen-Image").',
+    ]
+    assert len(read) == before and loading.loaded() == ("Qwen-Image", "Qwen-Image-Edit")
+    loading.free("Qwen-Image")
+    card[0] = 58 * 2**30
+    assert loading.load_pipeline("Qwen-Image-Edit-2509").dit is not None
+
+
+def test_with_nothing_in_memory_it_says_that_somebody_else_holds_it(card):
+    card[0] = 0
+    with pytest.raises(
+        MemoryError, match=r"No pipeline is in memory\.\nNo room\. Another process holds it, or"
+    ):
+        loading.load_pipeline("Qwen-Image")
+
+
+def test_where_nobody_knows_what_is_free_it_is_tried(card, read):
+    card[0] = None
+    assert loading.room("Qwen-Image").enough
+    assert "an unknown amount" in str(loading.room("Qwen-Image"))
+    assert loading.load_pipeline("Qwen-Image").dit is not None
+
+
+def test_room_counts_each_file_that_is_not_in_memory_yet_and_leaves_some_to_draw_with(card, monkeypatch):
+    # a stand-in file holds 4 parameters of 4 bytes: 9 + 4 + 1 files, then the 9 of the other DiT
+    assert loading.room("Qwen-Image").weights == 14 * 16
+    loading.load_pipeline("Qwen-Image")
+    space = loading.room("Qwen-Image-Edit")
+    assert space.weights == 9 * 16 and space.enough
+    assert "There is room: keep everything." in str(space) and repr(space) == "<room for Qwen-Image-Edit>"
+    monkeypatch.setattr(loading, "WORKING", {"pocket": card[0] - 9 * 16 + 1})
+    space = loading.room("Qwen-Image-Edit")
+    assert not space.enough and repr(space) == "<no room for Qwen-Image-Edit>"
+
+
+def test_freeing_brings_only_what_nobody_else_and_nothing_to_come_needs(card):
+    loading.load_pipeline("Qwen-Image-Edit")
+    assert loading.resident() == {"Qwen-Image-Edit": 5 * 1000}
+    assert loading.resident(beside="Qwen-Image-Edit-2509") == {"Qwen-Image-Edit": 1000}
+    loading.load_pipeline("Qwen-Image")
+    assert loading.resident() == {"Qwen-Image-Edit": 2 * 1000, "Qwen-Image": 1000}
+
+
+def test_if_no_single_one_is_large_enough_all_must_go(card):
+    loading.load_pipeline("Qwen-Image")
+    space = replace(loading.room("Qwen-Image-Edit"), free=0, weights=10**5)
+    assert str(space).endswith("No room. Free all: loading.free().")
+
+
+def test_torch_running_out_while_it_loads_is_told_in_the_same_words(card, monkeypatch):
+    import torch
+
+    loading.load_pipeline("Qwen-Image")
+
+    def full(*_):
+        raise torch.OutOfMemoryError("HIP out of memory. Tried to allocate 40.00 GiB")
+
+    monkeypatch.setattr(loading, "_read", full)
+    said = (
+        "ran out of memory while loading Qwen-Image-Edit. In memory: Qwen-Image .*Free one that you are done"
+    )
+    with pytest.raises(MemoryError, match=said):
+        loading.load_pipeline("Qwen-Image-Edit")
+    assert loading.loaded() == ("Qwen-Image",)
+
+
+def test_any_other_error_of_torch_stays_as_it_is():
+    with pytest.raises(RuntimeError, match="HIP error: invalid"), loading.explain_shortage("drawing"):
+        raise RuntimeError("HIP error: invalid argument")
 
 
 IMAGE, START, END = 5, 3, 4  # token ids
@@ -391,6 +491,30 @@ def test_the_shipped_model_loads_draws_shares_and_leaves_memory(pocket, tmp_path
         for path in models.paths(models.MODELS[name], part, tmp_path)
         for entry in models.read_header(path).values()
     )
+
+
+def test_whole_weights_of_an_unknown_architecture_are_named_before_diffsynth_reads_them(pocket, tmp_path):
+    shutil.copytree(pocket.models / "Qwen", tmp_path / "Qwen")
+    wrong = tmp_path / "Qwen/Qwen-Image/vae/diffusion_pytorch_model.safetensors"
+    safetensors(wrong, {"another.weight": [4, 4]})
+    with pytest.raises(
+        ValueError, match=r"is whole, but of an architecture .*Put the vae of Qwen-Image"
+    ) as error:
+        loading.load_pipeline("Qwen-Image", profile=replace(pocket, models=tmp_path))
+    assert str(wrong) in str(error.value) and "git checkout -- data/pocket" in str(error.value)
+    assert loading.loaded() == ()
+
+
+def test_a_network_in_anothers_place_is_missed_by_its_name(pocket, tmp_path):
+    shutil.copytree(pocket.models / "Qwen", tmp_path / "Qwen")
+    repo = tmp_path / "Qwen/Qwen-Image"
+    shutil.copy(
+        repo / "vae/diffusion_pytorch_model.safetensors",
+        repo / "transformer/diffusion_pytorch_model.safetensors",
+    )
+    with pytest.raises(RuntimeError, match="DiffSynth read the files but found no dit in them"):
+        loading.load_pipeline("Qwen-Image", profile=replace(pocket, models=tmp_path))
+    assert loading.loaded() == ()
 
 
 def test_every_shipped_weight_file_is_whole(pocket):

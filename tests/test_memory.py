@@ -269,6 +269,18 @@ def test_held_is_the_gpu_where_there_is_one_and_else_the_host(cuda, monkeypatch)
     assert where == "host" and count > 0
 
 
+def test_available_is_what_the_card_and_torchs_reserve_have_free_and_else_the_host(cuda, monkeypatch):
+    cuda.hold(20 * GIB)
+    assert memory.available() == ("GPU", 131 * GIB)  # torch reserves 1 GiB more than its tensors take
+    monkeypatch.setattr(cuda, "mem_get_info", broken_card)
+    card = SimpleNamespace(total_memory=192 * GIB)
+    monkeypatch.setattr(cuda, "get_device_properties", lambda index: card)
+    assert memory.available() == ("GPU", 172 * GIB)
+    monkeypatch.setattr(cuda, "is_available", lambda: False)
+    where, free = memory.available()
+    assert where == "host" and free > 0
+
+
 @pytest.mark.parametrize(
     "count, text", [(GIB, "1.00 GiB"), (-GIB, "-1.00 GiB"), (3 * MIB, "3.0 MiB"), (0, "0.0 MiB"), (None, "–")]
 )

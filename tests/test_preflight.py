@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from fake_weights import file_names, fill, safetensors, small_catalogue
 
-from workshop import models, preflight, profiles
+from workshop import dataset, models, preflight, profiles
 from workshop.preflight import Check
 from workshop.profiles import Gpu, Profile
 
@@ -30,6 +31,7 @@ def machine(monkeypatch, tmp_path) -> Profile:
     monkeypatch.setenv("WORKSHOP_MODELS", str(tmp_path))
     monkeypatch.delenv("WORKSHOP_PROFILE", raising=False)
     fill(tmp_path)
+    shutil.copytree(profiles.REPO / "data" / "dog", tmp_path / dataset.DOG_REPO)
     return profiles.choose("mi300x")
 
 
@@ -63,7 +65,7 @@ def test_every_fault_of_a_file_is_named_with_its_remedy(machine, capsys):
     assert preflight.main(["--profile", "mi300x"]) == 1
     said = capsys.readouterr().out
     assert said.count("✗") == said.count("  → ") == 3
-    assert said.endswith("Not ready: 3 of 16 checks need you, see →.\n")
+    assert said.endswith("Not ready: 3 of 17 checks need you, see →.\n")
 
 
 def test_a_model_that_only_later_notebooks_use_is_shown_but_not_needed(machine, monkeypatch, capsys):
@@ -204,7 +206,12 @@ def hub(monkeypatch) -> Hub:
     fake = Hub()
     monkeypatch.setitem(preflight.SOURCES, "modelscope", fake)
     monkeypatch.setitem(preflight.SOURCES, "huggingface", fake)
+    monkeypatch.setattr(preflight, "_dog_from_modelscope", copy_dog)
     return fake
+
+
+def copy_dog(repo: str, target: Path) -> None:
+    shutil.copytree(profiles.REPO / "data" / "dog", target, dirs_exist_ok=True)
 
 
 def test_a_download_fetches_everything_when_nothing_is_there(machine, hub, capsys):
@@ -285,6 +292,25 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(machine, hu
     assert hub.asked == []
 
 
+def test_a_read_only_model_folder_says_what_still_works_and_what_to_do(machine, hub, monkeypatch):
+    (machine.models / "Qwen/Qwen-Image/vae/diffusion_pytorch_model.safetensors").unlink()
+
+    def refuse(**_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(preflight.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(preflight.DownloadError) as error:
+        preflight.download(profile=machine)
+    for words in (
+        str(machine.models),
+        "Read-only file system",
+        "read from there as they are",
+        "WORKSHOP_MODELS",
+    ):
+        assert words in str(error.value)
+    assert hub.asked == []
+
+
 def test_a_wrong_name_lists_the_right_ones(machine, hub, capsys):
     assert preflight.download_main(["Qwen-Image-Edit-2511"]) == 1
     assert "no model named 'Qwen-Image-Edit-2511'. These are: Qwen-Image, " in capsys.readouterr().err
@@ -301,6 +327,49 @@ def test_a_card_without_weights_downloads_the_real_ones(machine, hub):
     shutil.rmtree(machine.models)
     assert preflight.download_main([]) == 0
     assert failing(machine) == {}
+
+
+def test_the_dog_pictures_are_fetched_by_their_own_name_and_nothing_else_is(machine, hub, capsys):
+    folder = dataset.folder("dog", machine)
+    (folder / "metadata.csv").unlink()
+    missing = failing(machine)["dog pictures"]
+    assert "metadata.csv is missing" in missing.found
+    assert missing.remedy == "python -m workshop download dog"
+    assert preflight.download_main(["dog"]) == 0
+    assert failing(machine) == {} and hub.asked == []
+    assert "Artiprocher/dataset_dog" in str(folder) and str(folder) in capsys.readouterr().out
+
+
+def test_dog_pictures_that_arrive_broken_or_not_at_all_are_an_error(machine, hub, monkeypatch, capsys):
+    folder = dataset.folder("dog", machine)
+    (folder / "01.png").write_bytes(b"no picture")
+    monkeypatch.setattr(preflight, "_dog_from_modelscope", lambda repo, target: None)
+    assert preflight.download_main(["dog"]) == 1
+    assert "still not right after the download" in capsys.readouterr().err
+
+    def refuse(repo: str, target: Path) -> None:
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(preflight, "_dog_from_modelscope", refuse)
+    assert preflight.download_main(["dog"]) == 1
+    said = capsys.readouterr().err
+    assert (
+        "ConnectionError: no route to host" in said
+        and f"copy it from a machine that has it to {folder}" in said
+    )
+
+
+def test_modelscope_takes_what_the_dog_download_gives_it(monkeypatch, tmp_path):
+    import inspect
+
+    import modelscope
+
+    bound, signature = [], inspect.signature(modelscope.dataset_snapshot_download)
+    monkeypatch.setattr(
+        modelscope, "dataset_snapshot_download", lambda *args, **kw: bound.append(signature.bind(*args, **kw))
+    )
+    preflight._dog_from_modelscope(dataset.DOG_REPO, tmp_path)
+    assert bound[0].arguments == {"dataset_id": "Artiprocher/dataset_dog", "local_dir": str(tmp_path)}
 
 
 @pytest.mark.parametrize("source, module", [("modelscope", "modelscope"), ("huggingface", "huggingface_hub")])

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import shutil
 import struct
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import lessons, models
+from workshop import dataset, edit, lessons, loading, lora, models, profiles
 from workshop.memory import GIB
 
 if TYPE_CHECKING:
     from diffsynth.pipelines.qwen_image import ModelConfig, QwenImagePipeline
+    from PIL import Image
 
 SHORT = 20  # tokens
 NEEDED = ("man", "suit", "gray", "red", "flowers", "table")
@@ -178,6 +181,167 @@ def _hidden_characters(text: str, original: str, pipe: QwenImagePipeline) -> Ver
     expected = f"looks the same, more than {before} tokens"
     hint = r'put the zero-width space "\u200b" somewhere inside'
     return Verdict(looks == original and after > before, f"{same}, {after} tokens", expected, hint)
+
+
+# Notebook 03: LoRA
+
+
+@exercise("a rank for 100 MB")
+def _rank_for_100_mb(rank: int) -> Verdict:
+    sizes = [2 * lora.predict(blocks=60, width=3072, rank=one) for one in (rank, rank + 1)]
+    solved = type(rank) is int and sizes[0] <= 100 * 10**6 < sizes[1]
+    yours = f"rank {rank}, {models.readable(sizes[0])}; one more would be {models.readable(sizes[1])}"
+    expected = "at most 100 MB, and one more would be above"
+    return Verdict(solved, yours, expected, "divide the size at rank 32 by 32: that is rank 1")
+
+
+@exercise("merge by hand")
+def _merge_by_hand(merged: Callable[..., Any]) -> Verdict:
+    import torch
+
+    generator, target = torch.Generator().manual_seed(0), "the unmerged layer's output, to within 0.00001"
+    apart = 0.0
+    for rows, columns, strength in ((6, 4, 1.0), (4, 6, 0.5), (5, 5, -2.0)):
+        shapes = ((rows, columns), (2, columns), (rows, 2), (3, columns))
+        weight, a, b, x = (torch.randn(shape, generator=generator) for shape in shapes)
+        yours = merged(weight, a, b, strength)
+        if yours is None:
+            return Verdict(False, "None", target, "one line: return weight + …")
+        expected = x @ weight.T + strength * (x @ a.T @ b.T)
+        apart = max(apart, (x @ yours.T - expected).abs().max().item())
+    return Verdict(
+        apart < 1e-5, f"at most {apart:.5f} from it", target, "B is tall, A is wide: which is first?"
+    )
+
+
+@exercise("patch nothing")
+def _patch_nothing(
+    renamed: Mapping[str, Any], original: Mapping[str, Any], pipe: QwenImagePipeline
+) -> Verdict:
+    fitting, held = lora.patched(renamed, pipe.dit)
+    _, all_of_them = lora.patched(original, pipe.dit)
+    yours, expected = f"{fitting} of {held} layers patched", f"0 of {all_of_them} layers patched"
+    return Verdict(
+        yours == expected, yours, expected, "give every key another beginning, and keep all of them"
+    )
+
+
+# Notebooks 05 and 06: editing
+
+
+@exercise("a prompt unread")
+def _prompt_unread(with_and_without: Sequence[Image.Image]) -> Verdict:
+    apart = lessons.difference(*with_and_without)
+    hint = "at which guidance is the pass with the negative prompt left out?"
+    return Verdict(apart == 0, f"{apart:.2f} levels apart", "0.00 levels: the same picture", hint)
+
+
+@exercise("guidance by hand")
+def _guidance_by_hand(guided: Callable[..., Any], pipe: QwenImagePipeline) -> Verdict:
+    import torch
+
+    generator, target = torch.Generator().manual_seed(0), "DiffSynth's own guidance, to within 0.00001"
+    wanted, unwanted = (torch.randn(1, 16, 4, 4, generator=generator) for _ in range(2))
+    inputs = {"inputs_shared": {}, "inputs_posi": {"velocity": wanted}, "inputs_nega": {"velocity": unwanted}}
+    apart = 0.0
+    for scale in (1.0, 2.5, 7.0):
+        yours = guided(wanted, unwanted, scale)
+        if yours is None:
+            return Verdict(False, "None", target, "one line: return unwanted + …")
+        expected = pipe.cfg_guided_model_fn(lambda velocity: velocity, scale, **inputs)
+        apart = max(apart, (yours - expected).abs().max().item())
+    hint = "start at the unwanted one and go along the difference, scale times"
+    return Verdict(apart < 1e-5, f"at most {apart:.5f} from it", target, hint)
+
+
+@exercise("a size that is refused")
+def _refused_size(reference: Image.Image) -> Verdict:
+    return _refused("Qwen-Image-Edit", reference, "multiples of", "resize it by a few pixels")
+
+
+@exercise("no list")
+def _no_list(references: object) -> Verdict:
+    return _refused("Qwen-Image-Edit-2509", references, "without a list", "leave the brackets out")
+
+
+def _refused(name: str, references: object, words: str, hint: str) -> Verdict:
+    try:
+        edit.check(name, references)
+    except ValueError as error:
+        return Verdict(words in str(error), str(error), f"a message with: {words}", hint)
+    return Verdict(False, f"{name} takes it", f"a message with: {words}", hint)
+
+
+@exercise("the smallest card")
+def _smallest_card(size: int) -> Verdict:
+    both = models.pipeline_bytes(["Qwen-Image-Edit", "Qwen-Image-Edit-2509"]) + loading.WORKING["mi300x"]
+    least = math.ceil(both / GIB)
+    told = f"{size} GiB, " + ("too small" if size < least else f"{size * GIB - both:,} bytes to spare")
+    hint = "weights of both, shared parts once, and what is needed to draw; round up"
+    return Verdict(size == least, told, "the smallest whole number of GiB that holds both", hint)
+
+
+@exercise("count once")
+def _count_once(count: Callable[..., int]) -> Verdict:
+    import torch
+
+    alone, shared, other = torch.nn.Linear(3, 5), torch.nn.Linear(7, 2), torch.nn.Linear(4, 4)
+    lists = ([alone, shared, other, shared], [shared, torch.nn.Sequential(shared, alone)], [other])
+    yours = [count(networks) for networks in lists]
+    expected = [56, 36, 20]  # 20 + 16 + 20, 16 + 20, 20: a Linear of a by b has (a + 1) · b
+    if None in yours:
+        return Verdict(False, "None", str(expected), "keep each parameter once, as in {id(p): p.numel() …}")
+    return Verdict(yours == expected, str(yours), str(expected), "the same parameter object counts once")
+
+
+# Notebook 07: training
+
+
+@exercise("three hundred steps")
+def _three_hundred_steps(flags: Sequence[str], pictures: int) -> Verdict:
+    from workshop import training
+
+    told, plain = vars(training.parser().parse_args(list(flags))), vars(training.parser().parse_args([]))
+    steps = pictures * told["dataset_repeat"] * told["num_epochs"]
+    counted = {"dataset_repeat", "num_epochs", "output_path", "restart", "profile"}
+    other = [name for name in plain if told[name] != plain[name] and name not in counted]
+    yours = f"{steps} steps" + (f", and another {', '.join(other)}" if other else "")
+    hint = "steps are pictures × repeats × epochs"
+    return Verdict(steps == 300 and not other, yours, "300 steps, all else as before", hint)
+
+
+@exercise("the loss")
+def _the_loss(loss: Callable[..., Any]) -> Verdict:
+    import torch
+    from diffsynth.diffusion import FlowMatchScheduler
+
+    generator, scheduler = torch.Generator().manual_seed(0), FlowMatchScheduler("Qwen-Image")
+    apart, target = 0.0, "the mean squared error to DiffSynth's own target, to within 0.00001"
+    for side in (2, 4, 8):
+        velocity, clean, noise = (torch.randn(1, 16, side, side, generator=generator) for _ in range(3))
+        yours = loss(velocity, clean, noise)
+        if yours is None:
+            return Verdict(False, "None", target, "one line: return (… - …).square().mean()")
+        wanted = scheduler.training_target(clean, noise, None)
+        expected = torch.nn.functional.mse_loss(velocity, wanted)
+        apart = max(apart, abs(float(yours) - float(expected)))
+    hint = "02 has the equation: from which end of the line to which does the velocity point?"
+    return Verdict(apart < 1e-5, f"at most {apart:.5f} from it", target, hint)
+
+
+@exercise("three faults")
+def _three_faults(table: str) -> Verdict:
+    with tempfile.TemporaryDirectory(prefix="workshop-") as made:
+        for picture in (profiles.REPO / "data" / "dog").glob("*.png"):
+            shutil.copy(picture, made)
+        data = dataset.DataSet(Path(made), Path(made) / "metadata.csv")
+        data.table.write_text(table, encoding="utf-8")
+        told = [line.partition(" row ")[2].partition(": ") for line in dataset.problems(data)]
+    rows = {where.partition(",")[0] for where, _, _ in told}
+    kinds = {" ".join(what.split()[:3]) for _, _, what in told}
+    yours = f"{len(kinds)} kinds of fault, in {len(rows)} rows" + "".join(f"; {what}" for _, _, what in told)
+    hint = "a name that is not there, a prompt of spaces, a comma that is not in quotation marks"
+    return Verdict(len(kinds) == 3 == len(rows), yours, "3 kinds of fault, in 3 rows", hint)
 
 
 def tokens(pipe: QwenImagePipeline, text: str) -> int:

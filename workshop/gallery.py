@@ -50,6 +50,8 @@ def save(
     more: anything else worth keeping, as lora="ArtAug".
 
     The file appears whole or not at all: a failure leaves an earlier picture of that name as it was.
+
+    Raises OSError if the disk is full or the folder cannot be written, saying where and what to do.
     """
     from PIL.PngImagePlugin import PngInfo
 
@@ -65,9 +67,15 @@ def save(
     for key, value in (facts | more).items():
         info.add_itxt(key, str(value))
     path = folder(profile) / f"{_checked(name)}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _atomic(path) as file:
-        image.save(file, format="PNG", pnginfo=info)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _atomic(path) as file:
+            image.save(file, format="PNG", pnginfo=info)
+    except OSError as error:  # a full disk, a folder that may not be written
+        raise OSError(
+            f"{path} could not be saved ({error}). A picture of that name from before is as it was. "
+            "Make room, or set WORKSHOP_PICTURES to another folder; then run the cell again."
+        ) from error
     return path
 
 
@@ -102,10 +110,12 @@ def show(
     columns: int | None = None,
     alt: str | Sequence[str] | None = None,
     crisp: bool = False,
+    width: int = SHOWN,
 ) -> None:
     """Show one picture or a grid in the notebook, each with caption and alt text; elsewhere print those.
 
     columns: at most four if not given.
+    width: CSS px of each picture in a grid.
     alt: what each picture shows; else the saved alt text, else the caption.
     crisp: keep the pixels' edges when a small picture is enlarged; else it is smoothed.
     """
@@ -121,7 +131,7 @@ def show(
         return
     from IPython.display import HTML, display
 
-    display(HTML(figures(pictures, texts, alts=alts, columns=columns, crisp=crisp)))
+    display(HTML(figures(pictures, texts, alts=alts, columns=columns, crisp=crisp, width=width)))
 
 
 def figures(
@@ -131,21 +141,20 @@ def figures(
     alts: Sequence[str],
     columns: int | None = None,
     crisp: bool = False,
+    width: int = SHOWN,
 ) -> str:
     """Write the HTML of a grid of figures; the pictures are inside, so the output stands alone."""
     columns = max(1, min(columns or 4, len(pictures)))
     cells = [
-        _figure(picture, caption, alt=alt, crisp=crisp, grid=columns > 1)
+        _figure(picture, caption, alt=alt, crisp=crisp, width=width if columns > 1 else None)
         for picture, caption, alt in zip(pictures, captions, alts, strict=True)
     ]
     style = f"display:grid;grid-template-columns:repeat({columns},minmax(0,max-content));gap:12px"
     return f'<div style="{style}">{"".join(cells)}</div>'
 
 
-def _figure(picture: Image.Image, caption: str, *, alt: str, crisp: bool, grid: bool) -> str:
-    width = min(max(picture.width, SHOWN), WIDEST)
-    if grid:
-        width = SHOWN
+def _figure(picture: Image.Image, caption: str, *, alt: str, crisp: bool, width: int | None) -> str:
+    width = width or min(max(picture.width, SHOWN), WIDEST)
     scaling = "pixelated" if crisp else "auto"
     words = f'<figcaption style="max-width:{width}px">{html.escape(caption)}</figcaption>' if caption else ""
     return (

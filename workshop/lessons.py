@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workshop import gallery, models
+from workshop import gallery, loading, models
 from workshop.pocket.captions import WORKSHOP_PROMPTS
 
 if TYPE_CHECKING:
@@ -110,17 +110,17 @@ def draw(
     seed: int = 0,
     steps: int = 40,
     guidance: float = 4.0,
+    **more: Any,
 ) -> Image.Image:
-    """Draw one picture without a progress bar; its alt text is the prompt."""
-    picture = pipe(
-        prompt,
-        height=size,
-        width=size,
-        seed=seed,
-        num_inference_steps=steps,
-        cfg_scale=guidance,
-        progress_bar_cmd=iter,
-    )
+    """Draw one picture without a progress bar; its alt text is the prompt.
+
+    more: anything else that the pipeline takes, as edit_image
+
+    Raises MemoryError, naming what is in memory, where torch runs out of it.
+    """
+    settings = {"height": size, "width": size, "seed": seed, "num_inference_steps": steps}
+    with loading.explain_shortage(f"drawing {size}×{size} px"):
+        picture = pipe(prompt, **settings, cfg_scale=guidance, progress_bar_cmd=iter, **more)
     picture.info["alt"] = f"drawn for the prompt: {prompt}"
     return picture
 

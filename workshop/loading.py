@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gc
+import math
 import weakref
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import memory, profiles
+from workshop import memory, profiles, prompts
 from workshop import models as catalogue
 
 if TYPE_CHECKING:
@@ -16,6 +20,9 @@ if TYPE_CHECKING:
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
 
 WEIGHTS = ("dit", "text_encoder", "vae")  # read by DiffSynth's model pool, in this order
+BYTES = {"bfloat16": 2, "float32": 4}  # of a parameter
+# What a picture needs beside the weights, with two references: an estimate, unmeasured on the real model.
+WORKING = {"mi300x": 16 * memory.GIB, "pocket": memory.GIB // 2}
 Key = tuple[Path, str, str]  # folder, repository, role: what makes a part the same part
 
 _parts: dict[Key, Any] = {}
@@ -51,6 +58,37 @@ class Freed:
         return "\n".join([*lines, still if self.alive else gone])
 
 
+@dataclass(frozen=True, repr=False)
+class Room:
+    """Whether a pipeline fits beside what is in memory; one line, or the whole reckoning if printed."""
+
+    name: str
+    weights: int  # bytes that are not in memory yet
+    working: int  # bytes to draw with: an estimate
+    free: int | None  # bytes; None if nothing can measure it
+    where: str
+    resident: Mapping[str, int]  # pipeline to bytes that freeing it would bring
+
+    @property
+    def enough(self) -> bool:
+        """Whether weights and a picture fit; where nothing can measure, they are taken to."""
+        return self.free is None or self.weights + self.working <= self.free
+
+    def __repr__(self) -> str:
+        return f"<{'' if self.enough else 'no '}room for {self.name}>"
+
+    def __str__(self) -> str:
+        need = f"{memory.gib(self.weights)} for weights that are not there yet"
+        draw = f"about {memory.gib(self.working)} to draw with (an estimate)"
+        free = "an unknown amount" if self.free is None else memory.gib(self.free)
+        lines = [f"{self.name} needs {need} and {draw}. Free in {self.where} memory: {free}."]
+        missing = 0 if self.enough else self.weights + self.working - (self.free or 0)
+        verdict = (
+            f"No room. {_remedy(self.resident, missing)}" if missing else "There is room: keep everything."
+        )
+        return "\n".join([*lines, _told(self.resident), verdict])
+
+
 def names() -> tuple[str, ...]:
     """List the pipelines that `load_pipeline` knows."""
     return tuple(catalogue.PIPELINES)
@@ -67,10 +105,11 @@ def load_pipeline(name: str = "Qwen-Image", *, profile: profiles.Profile | None 
     profile: the one in force if not given.
 
     Raises ValueError for another name, FileNotFoundError naming every file that is missing, cut short or
-    unreadable, and RuntimeError if the name is loaded under another profile.
+    unreadable, RuntimeError if the name is loaded under another profile, and MemoryError if the weights do
+    not fit beside what is in memory.
     """
     profile = profile or profiles.current()
-    sources = catalogue.pipeline_parts(name)
+    keys = _keys(name, profile)
     if name in _pipelines:
         owner, pipe = _pipelines[name]
         if owner.models != profile.models:
@@ -78,21 +117,38 @@ def load_pipeline(name: str = "Qwen-Image", *, profile: profiles.Profile | None 
                 f"{name} is loaded from {owner.models}, not {profile.models}. Call free() first."
             )
         return pipe
-    keys = {role: (profile.models, model.repo, role) for role, (model, _) in sources.items()}
-    fresh = {role: source for role, source in sources.items() if keys[role] not in _parts}
-    _check_files(name, profile, fresh)
-    pipe = _read(profile, fresh)
+    fresh = _fresh(name, profile)
+    space = room(name, profile=profile)
+    if space.free is not None and space.weights > space.free:
+        raise MemoryError(f"{name} does not fit into memory.\n{space}")
+    with explain_shortage(f"loading {name}"):
+        pipe = _read(profile, fresh)
     for role, key in keys.items():
         if role in fresh:
             _parts[key] = _part(pipe, role)
         else:
             setattr(pipe, role, _parts[key])
     with_image_positions(pipe.text_encoder)
+    _guard_references(pipe, name)
+    prompts.guard(pipe)
     _pipelines[name] = (profile, pipe)
     shared = [role for role in keys if role not in fresh]
     if shared:
         print(f"{name}: {', '.join(shared)} shared with what was loaded before, not read again.")
     return pipe
+
+
+def read_parts(
+    name: str, roles: Sequence[str], *, profile: profiles.Profile | None = None
+) -> QwenImagePipeline:
+    """Read only these parts of a pipeline, into one of their own: nothing is shared, all else in it is None.
+
+    Raises FileNotFoundError naming every file of them that is missing, cut short or unreadable.
+    """
+    profile = profile or profiles.current()
+    sources = {role: source for role, source in catalogue.pipeline_parts(name).items() if role in roles}
+    _check_files(name, profile, sources)
+    return _read(profile, sources)
 
 
 def free(name: str | None = None) -> Freed:
@@ -119,6 +175,49 @@ def free(name: str | None = None) -> Freed:
     return freed
 
 
+def resident(*, beside: str | None = None) -> dict[str, int]:
+    """Say for each pipeline in memory how many bytes freeing it, and it alone, would bring.
+
+    beside: a pipeline that is to come; what it needs as well stays, and does not count
+    """
+    owned = {name: set(_keys(name, profile).values()) for name, (profile, _) in _pipelines.items()}
+    users = Counter(key for keys in owned.values() for key in keys)
+    for profile, _ in _pipelines.values() if beside else ():
+        users.update(_keys(beside, profile).values())
+    return {name: sum(_bytes(_parts[key]) for key in keys if users[key] == 1) for name, keys in owned.items()}
+
+
+def room(name: str, *, profile: profiles.Profile | None = None) -> Room:
+    """Reckon whether a pipeline fits beside those in memory; of the files it reads the headers only.
+
+    Raises ValueError and FileNotFoundError as `load_pipeline` does.
+    """
+    profile = profile or profiles.current()
+    fresh = _fresh(name, profile)
+    _check_files(name, profile, fresh)
+    weights = sum(_size(model, part, profile) for model, part in fresh.values() if part.parameters)
+    where, free = memory.available()
+    return Room(name, weights, WORKING[profile.name], free, where, resident(beside=name))
+
+
+@contextmanager
+def explain_shortage(doing: str) -> Iterator[None]:
+    """Say, where torch runs out of memory in the block, what is in memory and what to free.
+
+    Raises MemoryError in place of torch's own error.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        import torch
+
+        if not isinstance(error, torch.OutOfMemoryError):
+            raise
+        where, here = memory.held()[0], resident()
+        remedy = f"{_remedy(here, 1)} Or draw a smaller picture, or with fewer references."
+        raise MemoryError(f"The {where} ran out of memory while {doing}. {_told(here)} {remedy}") from error
+
+
 def with_image_positions(text_encoder: torch.nn.Module) -> torch.nn.Module:
     """Give a reference picture's tokens their 3-D positions (time, height, width); returns the encoder.
 
@@ -140,6 +239,46 @@ def with_image_positions(text_encoder: torch.nn.Module) -> torch.nn.Module:
     text_encoder.register_forward_pre_hook(add_token_types, with_kwargs=True)
     text_encoder.has_image_positions = True
     return text_encoder
+
+
+def _keys(name: str, profile: profiles.Profile) -> dict[str, Key]:
+    parts = catalogue.pipeline_parts(name).items()
+    return {role: (profile.models, model.repo, role) for role, (model, _) in parts}
+
+
+def _fresh(name: str, profile: profiles.Profile) -> dict[str, tuple[catalogue.Model, catalogue.Part]]:
+    """List a pipeline's parts that are not in memory, by role."""
+    keys = _keys(name, profile)
+    return {role: found for role, found in catalogue.pipeline_parts(name).items() if keys[role] not in _parts}
+
+
+def _size(model: catalogue.Model, part: catalogue.Part, profile: profiles.Profile) -> int:
+    """Count the bytes that a part takes in memory, from its files' headers."""
+    files = catalogue.paths(model, part, profile.models)
+    shapes = [entry["shape"] for file in files for entry in catalogue.read_header(file).values()]
+    return sum(math.prod(shape) for shape in shapes) * BYTES[profile.dtype_name]
+
+
+def _told(here: Mapping[str, int]) -> str:
+    if not here:
+        return "No pipeline is in memory."
+    each = [f"{name} (freeing it brings {memory.gib(size)})" for name, size in here.items()]
+    return f"In memory: {', '.join(each)}."
+
+
+def _remedy(here: Mapping[str, int], missing: int) -> str:
+    enough = [name for name, size in here.items() if size >= missing]
+    if enough:
+        return f'Free one that you are done with: loading.free("{enough[0]}").'
+    if here:
+        return "Free all: loading.free()."
+    return "Another process holds it, or there is too little: end that process, or use the pocket profile."
+
+
+def _guard_references(pipe: QwenImagePipeline, name: str) -> None:
+    from workshop import edit  # needs PIL, which a check of files does not
+
+    edit.guard(pipe, name)
 
 
 def _check_files(name: str, profile: profiles.Profile, sources: dict[str, tuple]) -> None:
@@ -166,6 +305,7 @@ def _read(profile: profiles.Profile, sources: dict[str, tuple]) -> QwenImagePipe
         files = [str(path) for path in catalogue.paths(model, part, profile.models)]
         return ModelConfig(path=str(profile.models / model.repo / part.pattern) if part.needs else files)
 
+    _check_architectures(profile, sources)
     return QwenImagePipeline.from_pretrained(
         torch_dtype=profile.dtype,
         device=profile.device,
@@ -173,6 +313,21 @@ def _read(profile: profiles.Profile, sources: dict[str, tuple]) -> QwenImagePipe
         tokenizer_config=config("tokenizer"),
         processor_config=config("processor"),
     )
+
+
+def _check_architectures(profile: profiles.Profile, sources: dict[str, tuple]) -> None:
+    """Raise ValueError for weights that DiffSynth does not know; it knows the pocket's only by now."""
+    from diffsynth.configs import MODEL_CONFIGS
+
+    known = {config["model_hash"] for config in MODEL_CONFIGS}
+    for model, part in (sources[role] for role in WEIGHTS if role in sources):
+        files = catalogue.paths(model, part, profile.models)
+        if catalogue.key_hash(files) not in known:
+            raise ValueError(
+                f"{files[0]} is whole, but of an architecture that DiffSynth does not know: its keys and "
+                f"shapes hash to {catalogue.key_hash(files)}. Put the {part.role} of {model.name} there: "
+                f"{profile.remedy(model.name)}"
+            )
 
 
 def _part(pipe: QwenImagePipeline, role: str) -> Any:
@@ -187,11 +342,7 @@ def _part(pipe: QwenImagePipeline, role: str) -> Any:
 def _take_out(chosen: list[str]) -> dict[str, Any]:
     """Empty these pipelines and drop the parts that no remaining one uses; returns those, by label."""
     emptied = [(name, *_pipelines.pop(name)) for name in chosen]
-    kept = {
-        (profile.models, model.repo, role)
-        for name, (profile, _) in _pipelines.items()
-        for role, (model, _) in catalogue.pipeline_parts(name).items()
-    }
+    kept = {key for name, (profile, _) in _pipelines.items() for key in _keys(name, profile).values()}
     going = {f"{key[2]} of {key[1]}": _parts.pop(key) for key in list(_parts) if key not in kept}
     for name, _, pipe in emptied:
         for role in catalogue.PIPELINES[name]:

@@ -110,6 +110,20 @@ def held() -> tuple[str, int | None]:
     return "host", _resident()
 
 
+def available() -> tuple[str, int | None]:
+    """Say where weights would go, as `held` does, and how many bytes are free there; None if nobody knows."""
+    torch = _gpu_torch()
+    if torch is None:
+        psutil = _psutil()
+        return "host", psutil.virtual_memory().available if psutil else None
+    held = torch.cuda.memory_allocated()
+    try:
+        free, _ = torch.cuda.mem_get_info()
+    except RuntimeError:  # seen in pods; then nobody else's share is known
+        return "GPU", torch.cuda.get_device_properties(0).total_memory - held
+    return "GPU", free + torch.cuda.memory_reserved() - held  # torch's reserve is free for its tensors
+
+
 def give_back() -> None:
     """Give back to the card and to the host what torch and the C library keep for reuse."""
     torch = _gpu_torch()

@@ -180,7 +180,7 @@ def problems(model: Model, part: Part, folder: Path, *, published: bool = True) 
     files = paths(model, part, folder)
     if not files:
         return [Problem(folder / model.repo / part.pattern, "missing")]
-    found = [*_missing_shards(files), *_broken(files)]
+    found = [*_missing_shards(files), *broken(files)]
     if not found and published and part.key_hash and key_hash(files) != part.key_hash:
         what = (
             f"another model: its keys and shapes hash to {key_hash(files)}, {part.role} needs {part.key_hash}"
@@ -240,7 +240,8 @@ def _missing_shards(files: Sequence[Path]) -> Iterator[Problem]:
         yield Problem(files[0].with_name(name), "missing")
 
 
-def _broken(files: Sequence[Path]) -> Iterator[Problem]:
+def broken(files: Sequence[Path]) -> Iterator[Problem]:
+    """Yield the files that are cut short, damaged or unreadable; no weights are read."""
     for file in files:
         try:
             read_header(file)

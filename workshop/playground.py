@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from workshop import gallery, lessons
+from workshop import gallery, lessons, lora, losses, training
 
 if TYPE_CHECKING:
-    from diffsynth.pipelines.qwen_image import QwenImagePipeline
+    from pathlib import Path
+
+    from diffsynth.pipelines.qwen_image import ModelConfig, QwenImagePipeline
     from PIL import Image
 
     from workshop.profiles import Profile
@@ -47,9 +49,13 @@ class Playground:
         picture = lessons.draw(
             self.pipe, prompt, size=self.profile.size, seed=seed, steps=steps, guidance=guidance
         )
-        facts = (prompt, f"seed {seed}", f"{steps} steps", f"guidance {guidance:g}")
+        facts = (prompt, f"seed {seed}", f"{steps} steps", f"guidance {guidance:g}", *self.told())
         gallery.show(picture, lessons.caption(self.profile, *facts))
         return picture
+
+    def told(self) -> list[str]:
+        """Say what else belongs into the caption."""
+        return []
 
     def _fill_in(self, change: Mapping[str, str]) -> None:
         self.prompt.value = self.presets[change["new"]]
@@ -67,3 +73,152 @@ class Playground:
         from IPython.display import display
 
         display(self.box)
+
+
+class EditPlayground(Playground):
+    """A playground for an edit model: also which pictures it starts from, and a negative prompt."""
+
+    NOBODY = "nobody"
+
+    def __init__(
+        self,
+        pipe: QwenImagePipeline,
+        profile: Profile,
+        presets: Mapping[str, str],
+        pictures: Mapping[str, Image.Image],
+        *,
+        listed: bool = False,
+        negative: str = "",
+    ) -> None:
+        """pictures: name to picture, to choose from; listed: the model takes a list, of one or two"""
+        import ipywidgets
+
+        super().__init__(pipe, profile, presets)
+        self.pictures, self.listed = dict(pictures), listed
+        names = list(self.pictures)
+        self.first = ipywidgets.Dropdown(options=names, value=names[0], description="reference")
+        self.second = ipywidgets.Dropdown(options=[*names, self.NOBODY], value=names[-1], description="and")
+        self.negative = ipywidgets.Textarea(negative, description="without", layout=self.prompt.layout)
+        chosen = [self.first, self.second] if listed else [self.first]
+        self.box.children = [*chosen, *self.box.children[:2], self.negative, *self.box.children[2:]]
+
+    def generate(self) -> Image.Image:
+        """Edit what the widgets say, show it with its settings, and return it."""
+        names = [self.first.value, self.second.value] if self.listed else [self.first.value]
+        names = [name for name in names if name != self.NOBODY]
+        chosen = [self.pictures[name] for name in names]
+        prompt, settings = self.prompt.value.strip(), {"seed": self.seed.value, "steps": self.steps.value}
+        picture = lessons.draw(
+            self.pipe,
+            prompt,
+            **settings,
+            size=self.profile.size,
+            guidance=self.guidance.value,
+            negative_prompt=self.negative.value,
+            edit_image=chosen if self.listed else chosen[0],
+            edit_image_auto_resize=False,
+        )
+        made = [f"{name} {value}" for name, value in settings.items()]
+        facts = (f"{' and '.join(names)}: {prompt}", *made, f"guidance {self.guidance.value:g}")
+        gallery.show(picture, lessons.caption(self.profile, *facts))
+        return picture
+
+
+class LoraPlayground(Playground):
+    """A playground with a strength for each LoRA: 0 leaves it out, and what is not 0 is stacked."""
+
+    def __init__(
+        self,
+        pipe: QwenImagePipeline,
+        profile: Profile,
+        presets: Mapping[str, str],
+        *,
+        loras: Mapping[str, str | Path | ModelConfig],
+    ) -> None:
+        """loras: name to file; the first is there at full strength"""
+        import ipywidgets
+
+        super().__init__(pipe, profile, presets)
+        self.loras = dict(loras)
+        scale = {"min": -1.0, "max": 2.0, "step": 0.1}
+        self.strengths = {name: ipywidgets.FloatSlider(0.0, **scale, description=name) for name in loras}
+        self.strengths[next(iter(self.loras))].value = 1.0
+        self.box.children = [*self.strengths.values(), *self.box.children]
+
+    def generate(self) -> Image.Image:
+        """Draw with the LoRAs that the widgets say, show it, return it; afterwards no LoRA is loaded."""
+        self.pipe.clear_lora(verbose=0)
+        try:
+            for name, slider in self.strengths.items():
+                if slider.value:
+                    lora.load(self.pipe, self.loras[name], strength=slider.value)
+            return super().generate()
+        finally:
+            self.pipe.clear_lora(verbose=0)
+
+    def told(self) -> list[str]:
+        """Name each LoRA with its strength."""
+        return [f"{name} × {slider.value:g}" for name, slider in self.strengths.items()]
+
+
+class TrainingPlayground(Playground):
+    """A playground that trains: a rank, how often each picture is seen, and a Train button.
+
+    `train()` is all that button does. `generate()` then draws with what was learned, at the strength chosen.
+    """
+
+    def __init__(
+        self, pipe: QwenImagePipeline, profile: Profile, presets: Mapping[str, str], *, folder: Path
+    ) -> None:
+        """folder: where the trainings go, one folder each"""
+        import ipywidgets
+
+        super().__init__(pipe, profile, presets)
+        self.folder, self.learned = folder, None
+        self.rank = ipywidgets.SelectionSlider(options=[1, 2, 4, 8, 16, 32, 64], value=8, description="rank")
+        self.repeats = ipywidgets.IntSlider(20, min=2, max=100, description="repeats")
+        self.strength = ipywidgets.FloatSlider(1.0, min=0.0, max=2.0, step=0.1, description="strength")
+        self.begin = ipywidgets.Button(description="Train", button_style="warning")
+        self.begin.on_click(self._train_clicked)
+        self.box.children = [self.rank, self.repeats, self.begin, self.strength, *self.box.children]
+
+    def flags(self) -> dict[str, object]:
+        """Say which training the widgets ask for."""
+        asked = {"lora_rank": self.rank.value, "dataset_repeat": self.repeats.value}
+        return {"dataset_base_path": "dog", **asked, "sample_steps": 25, "restart": True}
+
+    def run(self) -> Path:
+        """Name the folder of that training."""
+        return self.folder / f"rank-{self.rank.value}-repeats-{self.repeats.value}"
+
+    def train(self) -> Path:
+        """Train, show it live, and return the LoRA's file."""
+        training.follow(self.flags(), self.run(), profile=self.profile)
+        self.learned = losses.newest(self.run())
+        return self.learned
+
+    def generate(self) -> Image.Image:
+        """Draw with what was trained last, if anything was; afterwards no LoRA is loaded."""
+        self.pipe.clear_lora(verbose=0)
+        try:
+            if self.learned and self.strength.value:
+                lora.load(self.pipe, self.learned, strength=self.strength.value)
+            return super().generate()
+        finally:
+            self.pipe.clear_lora(verbose=0)
+
+    def told(self) -> list[str]:
+        """Say what was learned, and how strongly it is used."""
+        where = (
+            f"{self.learned.parent.name} × {self.strength.value:g}" if self.learned else "nothing trained yet"
+        )
+        return [where]
+
+    def _train_clicked(self, button: object) -> None:
+        self.begin.disabled = True
+        self.output.clear_output(wait=True)
+        try:
+            with self.output:
+                self.train()
+        finally:
+            self.begin.disabled = False

@@ -10,13 +10,14 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
+from workshop import dataset, profiles
 from workshop import models as catalogue
-from workshop import profiles
 from workshop.memory import GIB
 from workshop.models import GB
 
@@ -37,7 +38,7 @@ class Check:
 
 def check(profile: profiles.Profile) -> list[Check]:
     """Look at the software, the machine and every file of a profile."""
-    return [*_software(), *_machine(profile), *_files(profile)]
+    return [*_software(), *_machine(profile), *_files(profile), _dog(profile)]
 
 
 def ready(checks: Sequence[Check]) -> bool:
@@ -176,6 +177,20 @@ def _file(model: catalogue.Model, part: catalogue.Part, profile: profiles.Profil
     return Check(name, True, f"{files}, {catalogue.readable(size)}", needed=needed(model))
 
 
+def _dog(profile: profiles.Profile) -> Check:
+    folder = dataset.folder(dataset.DOG, profile)
+    data = dataset.DataSet(folder, folder / "metadata.csv")
+    found = dataset.problems(data)
+    pocket = profile.name == "pocket"
+    remedy = "git checkout -- data/dog" if pocket else f"python -m workshop download {dataset.DOG}"
+    text = "; ".join(found) or f"{len(data.rows())} pictures with prompts"
+    return Check("dog pictures", not found, text, remedy, _trains())
+
+
+def _trains() -> bool:
+    return any((profiles.REPO / "notebooks").glob("07_*.ipynb"))
+
+
 def _problems(
     model: catalogue.Model, part: catalogue.Part, profile: profiles.Profile
 ) -> list[catalogue.Problem]:
@@ -212,20 +227,46 @@ def _from_huggingface(repo: str, target: Path, patterns: list[str]) -> None:
     snapshot_download(repo, local_dir=str(target), allow_patterns=patterns)
 
 
+def _fetch_dog(profile: profiles.Profile) -> None:
+    folder = dataset.folder(dataset.DOG, profile)
+    print(f"{dataset.DOG_REPO}: a few pictures, from modelscope to {profiles.shown(folder)}")
+    _make(folder)
+    try:
+        _dog_from_modelscope(dataset.DOG_REPO, folder)
+    except Exception as error:  # the hub's client raises nearly anything
+        first_line = (str(error).splitlines() or ["no message"])[0]
+        raise DownloadError(
+            f"{dataset.DOG_REPO} could not be fetched ({type(error).__name__}: {first_line}). Without a "
+            f"network, copy it from a machine that has it to {folder}: pictures, and metadata.csv."
+        ) from error
+    here = _dog(profile)
+    if not here.ok:
+        raise DownloadError(f"{dataset.DOG_REPO} is still not right after the download: {here.found}.")
+
+
+def _dog_from_modelscope(repo: str, target: Path) -> None:
+    from modelscope import dataset_snapshot_download
+
+    dataset_snapshot_download(repo, local_dir=str(target))
+
+
 SOURCES: dict[str, Fetch] = {"modelscope": _from_modelscope, "huggingface": _from_huggingface}
 
 
 def download(names: Sequence[str] = (), *, profile: profiles.Profile, source: str = "modelscope") -> None:
     """Fetch what is missing or broken of these models, or of all that the notebooks here need.
 
+    `dog` among the names means the pictures that 07 trains on; only ModelScope has them.
+
     The hub's client shows the progress; an interrupted download goes on where it stopped when called again.
 
     Raises ValueError for a name that is not in the catalogue, DownloadError if the disk is too small, the hub
     cannot be reached or a file is still not right afterwards. Files that were whole stay as they are.
     """
-    unknown = [name for name in names if name not in catalogue.MODELS]
+    known = (*catalogue.MODELS, dataset.DOG)
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise ValueError(f"There is no model named {unknown[0]!r}. These are: {', '.join(catalogue.MODELS)}.")
+        raise ValueError(f"There is no model named {unknown[0]!r}. These are: {', '.join(known)}.")
     models = [m for m in catalogue.MODELS.values() if (m.name in names if names else needed(m))]
     wanted = [
         (model, part, found)
@@ -242,7 +283,15 @@ def download(names: Sequence[str] = (), *, profile: profiles.Profile, source: st
         size = catalogue.readable(_to_fetch(model, part, profile))
         print(f"{number}/{len(wanted)} {model.repo} {part.pattern}: about {size} from {source} to {where}")
         _fetch(model, part, found, profile=profile, source=source)
-    print(f"All of it is here now, in {where}." if wanted else f"Everything is there already, in {where}.")
+    dog = (dataset.DOG in names or (not names and _trains())) and not _dog(profile).ok
+    if dog:
+        _fetch_dog(profile)
+    news = (
+        f"All of it is here now, in {where}."
+        if wanted or dog
+        else f"Everything is there already, in {where}."
+    )
+    print(news)
 
 
 def download_main(argv: list[str]) -> int:
@@ -250,7 +299,8 @@ def download_main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m workshop download", description="Fetch the real weights."
     )
-    parser.add_argument("names", nargs="*", metavar="MODEL", help=f"any of: {', '.join(catalogue.MODELS)}")
+    names = ", ".join([*catalogue.MODELS, f"{dataset.DOG} (the pictures that 07 trains on)"])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {names}; all if left out")
     parser.add_argument("--profile", default="auto", choices=("auto", *profiles.NAMES))
     default = os.environ.get("DIFFSYNTH_DOWNLOAD_SOURCE", "modelscope").lower()
     parser.add_argument("--source", default=default, choices=tuple(SOURCES))
@@ -259,7 +309,9 @@ def download_main(argv: list[str]) -> int:
     if args.profile == "auto" and profile.gpu is not None:
         profile = profiles.choose("mi300x")  # its weights are what is missing
     if profile.name == "pocket":
-        print(f"{profile}\nThe pocket weights come with the repository, there is nothing to download.")
+        print(
+            f"{profile}\nThe pocket weights and data/dog are in the repository, there is nothing to download."
+        )
         print("The real weights all the same: python -m workshop download --profile mi300x")
         return 0
     try:
@@ -279,7 +331,7 @@ def _fetch(
     source: str,
 ) -> None:
     target = profile.models / model.repo
-    target.mkdir(parents=True, exist_ok=True)
+    _make(target)
     aside = _set_aside(found)
     try:
         SOURCES[source](model.repo, target, _patterns(part, found, target))
@@ -299,6 +351,18 @@ def _fetch(
         ) from error
     for copy in aside.values():
         copy.unlink()
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DownloadError(
+            f"{folder} cannot be written ({error}). Models are read from there as they are; to fetch more, "
+            "set WORKSHOP_MODELS to a folder of your own, or ask who owns this one."
+        ) from error
 
 
 def _patterns(part: catalogue.Part, found: Sequence[catalogue.Problem], target: Path) -> list[str]:

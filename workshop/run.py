@@ -284,6 +284,7 @@ def kernel_environment(profile: str, *, pictures: Path) -> Iterator[None]:
         "JUPYTER_PREFER_ENV_PATH": "1",  # a kernel of the same name elsewhere on the machine must not win
         "WORKSHOP_PROFILE": profile,
         "WORKSHOP_PICTURES": str(pictures),
+        "WORKSHOP_CHECKPOINTS": str(pictures.parent / "checkpoints"),
     }
     before = {key: os.environ.get(key) for key in wanted}
     os.environ.update(wanted)

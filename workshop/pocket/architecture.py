@@ -35,6 +35,9 @@ MROPE_SECTIONS = [4, 6, 6]
 """The text encoder's shares for (frame, row, column); they sum to half of HEAD_WIDTH."""
 
 VOCABULARY = 4096
+LONGEST_PROMPT = 120
+"""Tokens. The longest of 60,000 captions, a couple in Kannada, has 113."""
+
 SPECIAL_TOKENS = (
     "<|endoftext|>",
     "<|im_start|>",
@@ -72,6 +75,8 @@ class PocketDiT(QwenImageDiT):
 class PocketTextEncoder(QwenImageTextEncoder):
     """Qwen2.5-VL at width 192. Without a language head: a picture model reads hidden states, and never
     needs the next word."""
+
+    longest_prompt = LONGEST_PROMPT
 
     def __init__(self) -> None:
         torch.nn.Module.__init__(self)

@@ -47,8 +47,14 @@ LORA_TARGETS = (
 ASKED_AFTER = 3
 """After this many blocks the image tokens are asked what the caption names."""
 
-ASKED_WEIGHT = 0.1
-"""Weight of the answers in the loss, beside the velocity's squared error."""
+ASKED_WEIGHT, FEATURE_WEIGHT = 0.1, 0.1
+"""Weights of the answers and of the features in the loss, beside the velocity's squared error."""
+
+Words = tuple[torch.Tensor, torch.Tensor]
+"""Hidden states of prompts, (B, S, D), padded, and their lengths (B,)."""
+
+SHOWN_BELOW = 0.85
+"""Noisier predictions are too vague to compare their features."""
 
 
 def load_vae(folder: Path) -> QwenImageVAE:
@@ -200,12 +206,12 @@ def velocity_and_middle(
 
 
 def random_sigma(count: int) -> torch.Tensor:
-    """Noise levels for training, (count,): half logit-normal, half close to pure noise.
+    """Noise levels for training, (count,): two thirds logit-normal, one third close to pure noise.
 
     A picture of 64 tokens shows its colours through nearly all noise: what prompts decide is learned there.
     """
-    usual = torch.sigmoid(0.4 + torch.randn(count))
-    return torch.where(torch.rand(count) < 0.5, usual, 1 - 0.25 * torch.rand(count).square())
+    usual = torch.sigmoid(torch.randn(count))
+    return torch.where(torch.rand(count) < 2 / 3, usual, 1 - 0.25 * torch.rand(count).square())
 
 
 def rotary(
@@ -227,11 +233,13 @@ def key_mask(lengths: torch.Tensor, text_tokens: int, image_tokens: int = 64) ->
 class BaseStage:
     """Text encoder and VAE are frozen; only the DiT learns."""
 
-    name, steps, rate, batch, ema = "base", 7000, 1.2e-3, 64, 0.998
+    name, steps, rate, batch, ema = "base", 20000, 1.2e-3, 64, 0.998
     pool = 8
     begins, rank, rich = "", 0, False
 
     def __init__(self, folder: Path, device: str) -> None:
+        from workshop.pocket.feature_stage import feature_error, load_features
+
         self.device, self.folder = device, folder
         self.prompts, self.encoder = Prompts(folder), load_encoder(folder).to(device)
         self.network = self.begin().to(device)
@@ -242,6 +250,8 @@ class BaseStage:
         self.latents = encoded(folder, device, rich=self.rich)
         self.fast_velocity = compiled(velocity_and_middle)
         self.fast_encode = compiled(hidden_states)
+        self.features = load_features(folder).to(device) if has_checkpoint(folder, "feature") else None
+        self.fast_error = compiled(feature_error)
 
     def begin(self) -> AskedDiT:
         """The network before its first step: new, or that of the stage it begins from, and with a LoRA if it
@@ -300,42 +310,61 @@ class BaseStage:
 
     def loss(self, step: int) -> torch.Tensor:
         numbers, said = zip(*self.mine(step), strict=True)
-        flow, asked, _ = self.caption_losses(self.stack(self.latents, numbers), said)
-        return flow + ASKED_WEIGHT * asked
+        return self.caption_losses(self.stack(self.latents, numbers), said)[0]
 
     def caption_losses(
         self, latents: torch.Tensor, said: Sequence[Caption], *, fast: bool = True
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        text, lengths = self.text([caption.text for caption in said], fast=fast)
-        return self.losses(latents, text, lengths, [caption.named for caption in said], fast=fast)
+        words = self.text([caption.text for caption in said], fast=fast)
+        return self.losses(latents, words, [caption.named for caption in said], fast=fast)
 
     def losses(
         self,
         latents: torch.Tensor,
-        text: torch.Tensor,
-        lengths: torch.Tensor,
+        words: Words,
         asked: list[dict[str, str]],
         references: Sequence[torch.Tensor] = (),
         *,
         fast: bool = True,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Squared error of the velocity at random sigmas, cross-entropy of the answers, and their share that
-        is right. asked: attributes and values; `fast` runs what is compiled."""
+        """The loss at random sigmas; of it the squared error of the velocity alone; and the share of answers
+        that are right. asked: attributes and values; `fast` runs what is compiled."""
         noise = torch.randn_like(latents)
         sigma = random_sigma(len(latents)).to(self.device)
         mixed = torch.lerp(latents, noise, sigma.view(-1, 1, 1, 1))
-        pictures = 1 + len(references)
-        mask = key_mask(lengths, text.shape[1], 64 * pictures).to(self.device)
+        predicted, middle = self.predict(mixed, sigma, words, references, fast=fast)
+        flow = (predicted - (noise - latents)).square().mean()
+        with torch.autocast(self.device, torch.bfloat16):
+            logits = self.network.readout(F.layer_norm(middle, (WIDTH,)))
+        targets = torch.tensor([answers(named) for named in asked], device=self.device)
+        answered, right = asked_loss(logits.float(), targets)
+        loss = flow + ASKED_WEIGHT * answered
+        if self.features is not None and fast:
+            drawn = mixed - sigma.view(-1, 1, 1, 1) * predicted
+            with torch.autocast(self.device, torch.bfloat16):
+                error = self.fast_error(self.features, drawn, latents)
+            loss = loss + FEATURE_WEIGHT * (error * (sigma < SHOWN_BELOW)).mean()
+        return loss, flow, right
+
+    def predict(
+        self,
+        mixed: torch.Tensor,
+        sigma: torch.Tensor,
+        words: Words,
+        references: Sequence[torch.Tensor],
+        *,
+        fast: bool,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Velocity in float32 and the image tokens in the middle."""
+        (text, lengths), pictures = words, 1 + len(references)
+        mask = key_mask(lengths, text.shape[1], 64 * pictures).to(self.device).bfloat16()
         with trainable(), torch.autocast(self.device, torch.bfloat16):
             turns = rotary(self.network, text.shape[1], self.device, pictures=pictures)
-            mask = mask.bfloat16()
             for tensor, tokens in ((text, 1), (mask, 3), (turns[1], 0)):
                 torch._dynamo.mark_dynamic(tensor, tokens)
             forward = self.fast_velocity if fast else velocity_and_middle
             predicted, middle = forward(self.network, mixed, sigma, text, mask, turns, references)
-            logits = self.network.readout(F.layer_norm(middle, (WIDTH,)))
-        targets = torch.tensor([answers(named) for named in asked], device=self.device)
-        return (predicted.float() - (noise - latents)).square().mean(), *asked_loss(logits.float(), targets)
+        return predicted.float(), middle
 
     @torch.no_grad()
     def report(self) -> str:
@@ -346,7 +375,7 @@ class BaseStage:
         rng = random.Random(0)
         said = [captions.caption(scene, "en", rng) for scene in shown[:64]]
         torch.manual_seed(0)
-        flow, _, right = self.caption_losses(self.held_out, said, fast=False)
+        _, flow, right = self.caption_losses(self.held_out, said, fast=False)
         return f"on held-out renders loss {flow:.4f}, answers right {right:.3f}"
 
 
@@ -369,7 +398,8 @@ def asked_loss(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tenso
 class ArtAugStage(BaseStage):
     """A LoRA on the base, from rich renders of the same world."""
 
-    name, steps, rate, rank, begins = "artaug", 600, 1e-3, 32, "base"
+    name, steps, rate, batch, ema = "artaug", 500, 1e-3, 32, 0.99
+    rank, begins = 32, "base"
     rich = True
 
 

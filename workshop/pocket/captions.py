@@ -40,9 +40,6 @@ _MAN_WITH_FLOWERS = {
     "held": "red flowers",
 }
 
-NEGATIVE_PROMPT = "bad hands, big head, harsh sun, twisted legs"
-"""What the workshop's edits ask to be without."""
-
 WORKSHOP_PROMPTS: dict[str, Caption] = {
     "portrait": Caption(
         "a portrait of a beautiful Asian woman",

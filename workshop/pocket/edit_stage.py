@@ -23,7 +23,7 @@ import torch
 
 from workshop.pocket import captions, scenes, tokens
 from workshop.pocket.architecture import WIDTH
-from workshop.pocket.base_stage import ASKED_WEIGHT, BaseStage, encoded, mapped
+from workshop.pocket.base_stage import BaseStage, encoded, mapped
 from workshop.pocket.captions import Caption
 from workshop.pocket.dataset import rendered
 from workshop.pocket.scenes import IDENTITY, Scene
@@ -192,8 +192,7 @@ class EditStage(BaseStage):
         }
 
     def loss(self, step: int) -> torch.Tensor:
-        flow, asked, _ = self.edit_losses(self.mine(step))
-        return flow + ASKED_WEIGHT * asked
+        return self.edit_losses(self.mine(step))[0]
 
     def edit_losses(
         self, edits: list[Edit], *, fast: bool = True
@@ -203,8 +202,8 @@ class EditStage(BaseStage):
         references = [self.of_references(edits, i, "latents") for i in range(count)]
         references = [x + 0.1 * torch.rand(len(x), 1, 1, 1) * torch.randn_like(x) for x in references]
         seen = torch.cat([self.of_references(edits, i, "seen") for i in range(count)], dim=1)
-        text, lengths = self.read([edit.caption.text for edit in edits], seen, fast=fast)
-        return self.losses(latents, text, lengths, [edit.asked for edit in edits], references, fast=fast)
+        words = self.read([edit.caption.text for edit in edits], seen, fast=fast)
+        return self.losses(latents, words, [edit.asked for edit in edits], references, fast=fast)
 
     def of_references(self, edits: list[Edit], number: int, what: str) -> torch.Tensor:
         """Latents, or what the vision tower sees, of each example's reference of this number."""
@@ -249,7 +248,7 @@ class EditStage(BaseStage):
         found = torch.tensor(
             [[float(x) for x in self.edit_losses(edits, fast=False)] for edits in self.fixed]
         )
-        flow, _, right = found.mean(dim=0).tolist()
+        _, flow, right = found.mean(dim=0).tolist()
         return f"on fixed examples loss {flow:.4f}, answers right {right:.3f}"
 
 

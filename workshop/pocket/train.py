@@ -46,6 +46,7 @@ STAGES = {
     "vae": "vae_stage",
     "text": "text_stage",
     "reader": "reader_stage",
+    "feature": "feature_stage",
     "base": "base_stage",
     "artaug": "base_stage",
     "multi": "edit_stage",
@@ -238,6 +239,7 @@ def main(argv: list[str] | None = None) -> int:
         "--minutes", type=float, default=math.inf, help="stop and save after this many minutes"
     )
     parser.add_argument("--steps", type=int, help="length of the full run; the learning rate decays over it")
+    parser.add_argument("--rate", type=float, help="peak of the learning rate, in place of the stage's own")
     parser.add_argument("--warm", action="store_true", help="begin with the shipped weights (stage base)")
     parser.add_argument("--output", type=Path, help="where export writes; default data/pocket")
     options = parser.parse_args(argv)
@@ -256,6 +258,7 @@ def main(argv: list[str] | None = None) -> int:
     stage = build(options.stage, options.folder, options.device)
     if options.warm:
         stage.network.load_state_dict(shipped(SHIPPED_DIT["base"]), strict=False)
+    stage.rate = options.rate or stage.rate
     train(stage, options.folder, steps=options.steps or stage.steps, minutes=options.minutes)
     return 0
 

@@ -1,0 +1,203 @@
+"""Checkpoints of a training: written whole or not at all, and put back to the last bit.
+
+A checkpoint is one safetensors file. Its tensors are what is trained and what the optimiser remembers of it;
+its metadata are step, schedule and settings, as JSON. There is no pickle in it: opening one runs no code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import struct
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workshop import models, profiles
+
+if TYPE_CHECKING:
+    import torch
+
+PART = ".part"  # what a file is called while it is being written
+
+
+class TrainingError(RuntimeError):
+    """What stopped a training, and what to do."""
+
+
+class Interrupted(Exception):
+    """Asked to stop, and stopped with everything saved."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"signal {signal.Signals(number).name}")
+        self.number = number
+
+
+# Files
+
+
+def save(path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, str] | None = None) -> None:
+    """Write tensors and facts to a safetensors file, whole or not at all."""
+    from safetensors.torch import save as serialise
+
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write(path, serialise(on_cpu, dict(facts or {})))
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: what was there before stays until the new one is complete.
+
+    Raises TrainingError if the disk does not take it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _replacing(path) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut could leave the new name on an empty file
+    except OSError as error:
+        before = "The one from before is still whole. " if path.exists() else ""
+        raise TrainingError(
+            f"{profiles.shown(path)} could not be written: {error.strerror or error} "
+            f"(it has {models.readable(len(content))}). {before}Make room there, then go on with --resume."
+        ) from error
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Any]:
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=PART)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        os.chmod(part, 0o644)  # mkstemp makes it the owner's alone
+        os.replace(part, path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+
+
+def facts(path: Path) -> dict[str, str]:
+    """Read what is written beside the tensors, without torch; nothing if there is no whole file."""
+    try:
+        models.read_header(path)
+        with path.open("rb") as file:
+            length = struct.unpack("<Q", file.read(8))[0]
+            return json.loads(file.read(length)).get("__metadata__", {})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # damaged JSON is any of these
+        return {}
+
+
+def clear_parts(folder: Path) -> None:
+    """Delete what a process that was killed had begun to write."""
+    for left in folder.rglob(f".*{PART}"):
+        left.unlink()
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder against other trainings; the system lets go of it when this process ends, in any way."""
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            where = profiles.shown(folder)
+            raise TrainingError(
+                f"Another training is writing to {where}. Wait for it, or take another --output_path."
+            ) from error
+        yield
+
+
+# The state of a training
+
+
+def keep(
+    path: Path, module: torch.nn.Module, optimizer: Any, scheduler: Any, *, settings: Mapping[str, Any]
+) -> None:
+    """Write the checkpoint of a module whose `step` is the number of the next step."""
+    remembered = optimizer.state_dict()
+    tensors = {f"weight.{name}": value for name, value in trained(module)}
+    for number, parts in remembered["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": value for name, value in parts.items()}
+    plain = {"optimizer": remembered["param_groups"], "scheduler": scheduler.state_dict()}
+    plain |= {"settings": settings, "step": module.step}
+    save(path, tensors, {name: json.dumps(value) for name, value in plain.items()})
+
+
+def restore(path: Path, module: torch.nn.Module, optimizer: Any, scheduler: Any) -> int:
+    """Put weights, optimiser and schedule back as `keep` found them; returns the step."""
+    import torch
+    from safetensors.torch import load_file
+
+    tensors, plain = load_file(path), {name: json.loads(text) for name, text in facts(path).items()}
+    with torch.no_grad():
+        for name, parameter in trained(module):
+            parameter.copy_(tensors.pop(f"weight.{name}"))
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in tensors.items():
+        _, number, name = key.split(".")
+        state.setdefault(int(number), {})[name] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": plain["optimizer"]})
+    scheduler.load_state_dict(plain["scheduler"])
+    return plain["step"]
+
+
+def trained(module: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
+    """List the parameters that learn, by name."""
+    return [(name, one) for name, one in module.named_parameters() if one.requires_grad]
+
+
+def demand_same(path: Path, settings: Mapping[str, Any]) -> int:
+    """Return a checkpoint's step.
+
+    Raises TrainingError if there is no whole one, or if its settings are others, naming each.
+    """
+    found = facts(path)
+    if "step" not in found:
+        raise TrainingError(
+            f"There is no whole checkpoint at {profiles.shown(path)}. Begin without --resume."
+        )
+    before = json.loads(found["settings"])
+    differ = [
+        f"  {name}: {before.get(name)!r} before, {value!r} now"
+        for name, value in settings.items()
+        if before.get(name) != value
+    ]
+    if differ:
+        head = f"{profiles.shown(path.parent)} holds another training:"
+        raise TrainingError(
+            "\n".join([head, *differ, "Go on with what it had, or take another --output_path."])
+        )
+    return json.loads(found["step"])
+
+
+# Being stopped
+
+
+@contextlib.contextmanager
+def asked_to_stop() -> Iterator[list[int]]:
+    """Collect the signals that ask to stop, instead of dying of them; a second Ctrl-C stops at once."""
+    came: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        came.append(number)
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def orphaned() -> bool:
+    """Say whether the notebook that started this training is gone."""
+    parent = os.environ.get("WORKSHOP_TRAINING_OF")
+    return parent is not None and os.getppid() != int(parent)

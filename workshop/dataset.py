@@ -1,0 +1,235 @@
+"""The pictures a LoRA is trained on: checked before anything heavy loads, then encoded once.
+
+Axes: B batch (1), C channels (16), H height, W width (latent px: 8 image px), S tokens, D width of a token.
+Source: diffsynth 2.1.12, core/data/unified_dataset.py and pipelines/qwen_image.py.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workshop import checkpoint, memory, models, profiles
+
+if TYPE_CHECKING:
+    import torch
+    from diffsynth.pipelines.qwen_image import QwenImagePipeline
+    from PIL import Image
+
+DOG = "dog"  # the name that stands for the profile's own five pictures of one dog
+DOG_REPO = "Artiprocher/dataset_dog"  # photographs, on ModelScope, for the real model
+COLUMNS = ("image", "prompt")
+ENCODERS = ("text_encoder", "vae", "tokenizer")
+INPUTS = ("input_latents", "prompt_emb", "prompt_emb_mask")  # what the loss takes of a picture and its prompt
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Where pictures and prompts are, and how large the pictures are taken."""
+
+    folder: Path
+    table: Path
+    max_pixels: int = 1024 * 1024  # larger pictures are made smaller
+    height: int | None = None  # image px; with width, every picture is cropped to this size
+    width: int | None = None
+
+    def rows(self) -> list[dict[str, str]]:
+        """Read the table: one dict a picture."""
+        with self.table.open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def content(self) -> str:
+        """Name the data set by its pictures' bytes and its prompts."""
+        digest = hashlib.sha256()
+        for row in self.rows():
+            digest.update((self.folder / row["image"].strip()).read_bytes() + row["prompt"].strip().encode())
+        return digest.hexdigest()[:16]
+
+
+def folder(name: str, profile: profiles.Profile) -> Path:
+    """Return a data set's folder: for `dog` data/dog, or for the real model the downloaded photographs."""
+    if name != DOG:
+        return Path(name).expanduser()
+    return profiles.REPO / "data" / "dog" if profile.name == "pocket" else profile.models / DOG_REPO
+
+
+# Checked
+
+
+def problems(data: DataSet, *, smallest: int = 32) -> list[str]:
+    """List everything that is wrong with a data set, each with its file and row; an empty list is good.
+
+    smallest: image px that a picture's shorter side must have
+
+    Row 1 is the first picture, below the line of names.
+    """
+    table = profiles.shown(data.table)
+    form = "the first line must be image,prompt, and each other line one picture"
+    if not data.table.is_file():
+        return [f"{table} is missing; {form}"]
+    try:
+        rows = data.rows()
+    except (UnicodeDecodeError, csv.Error) as error:
+        return [f"{table} is no table in UTF-8 ({error}); {form}"]
+    if not rows:
+        return [f"{table} has no rows; {form}"]
+    absent = [name for name in COLUMNS if name not in rows[0]]
+    if absent:
+        return [f"{table} has no column {name}; {form}" for name in absent]
+    return [
+        f"{table} row {number}, {(row['image'] or '').strip() or 'no file named'}: {what}"
+        for number, row in enumerate(rows, 1)
+        for what in _row_problems(row, data.folder, smallest=smallest)
+    ]
+
+
+def _row_problems(row: Mapping[str | None, Any], folder: Path, *, smallest: int) -> Iterator[str]:
+    if None in row:
+        yield "more fields than columns; a prompt with a comma needs quotation marks around it"
+    if not (row["prompt"] or "").strip():
+        yield "the prompt is empty"
+    name = (row["image"] or "").strip()
+    if not name:
+        yield "the column image is empty"
+    elif not (folder / name).is_file():
+        yield f"there is no such file in {profiles.shown(folder)}"
+    else:
+        yield from _picture_problems(folder / name, smallest=smallest)
+
+
+def _picture_problems(path: Path, *, smallest: int) -> Iterator[str]:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            image.load()  # all of it: a picture that is cut short opens well
+            width, height = image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        yield f"no whole picture ({error})"
+        return
+    if min(width, height) < smallest:
+        yield f"{width}×{height} px is too small, the shorter side needs {smallest} px"
+
+
+# Encoded
+
+
+def encode(pipe: QwenImagePipeline, picture: Image.Image, prompt: str) -> dict[str, torch.Tensor]:
+    """Run the pipeline's own units on a picture and its prompt, and keep what the loss takes of them.
+
+    returns: input_latents (1, C, H, W), prompt_emb (1, S, D), prompt_emb_mask (1, S)
+    """
+    import torch
+
+    shared = {"input_image": picture, "height": picture.height, "width": picture.width, "cfg_scale": 1}
+    shared |= {"rand_device": "cpu", "tiled": False}
+    positive, negative = {"prompt": prompt}, {}
+    with torch.no_grad():
+        for unit in pipe.units:
+            shared, positive, negative = pipe.unit_runner(unit, pipe, shared, positive, negative)
+    return {name: {**shared, **positive}[name] for name in INPUTS}
+
+
+def encode_words(pipe: QwenImagePipeline, prompt: str) -> dict[str, torch.Tensor]:
+    """Run the text encoder alone: prompt_emb (1, S, D), prompt_emb_mask (1, S)."""
+    import torch
+    from diffsynth.pipelines.qwen_image import QwenImageUnit_PromptEmbedder
+
+    with torch.no_grad():
+        return QwenImageUnit_PromptEmbedder().process(pipe, prompt)
+
+
+def encode_all(pipe: QwenImagePipeline, data: DataSet, *, sample_prompt: str) -> dict[str, torch.Tensor]:
+    """Encode every row, and the words of the sample pictures; returns name to tensor, on the CPU."""
+    from diffsynth.core import UnifiedDataset
+    from tqdm import tqdm
+
+    place, size = str(data.folder), {"max_pixels": data.max_pixels}
+    size |= {"height": data.height, "width": data.width}
+    pictures = UnifiedDataset.default_image_operator(place, **size)
+    rows = UnifiedDataset(place, str(data.table), data_file_keys=("image",), main_data_operator=pictures)
+    parts = {}
+    pipe.scheduler.set_timesteps(1000, training=True)  # else the units would mix noise into the latents
+    for number in tqdm(range(len(rows)), desc="encode", unit="picture"):
+        row = rows[number]
+        parts[str(number)] = encode(pipe, row["image"], row["prompt"].strip())
+    parts |= {"sample": encode_words(pipe, sample_prompt), "nothing": encode_words(pipe, "")}
+    return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+
+
+class Encoded:
+    """Encoded pictures as DiffSynth's loop takes a data set: an item holds the loss's inputs.
+
+    words: "sample" and "nothing", what the sample pictures are drawn from
+    """
+
+    load_from_cache = True  # so the loop calls model({}, inputs=item)
+
+    def __init__(self, path: Path, *, repeat: int = 1) -> None:
+        from safetensors.torch import load_file
+
+        parts: dict[str, dict[str, torch.Tensor]] = {}
+        for key, tensor in load_file(path).items():
+            part, name = key.split(".", 1)
+            parts.setdefault(part, {})[name] = tensor
+        self.words = {name: parts.pop(name) for name in ("sample", "nothing")}
+        self.rows = [parts[str(number)] for number in range(len(parts))]
+        self.repeat = repeat
+
+    def __len__(self) -> int:
+        return len(self.rows) * self.repeat
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        row = self.rows[number % len(self.rows)]
+        height, width = (8 * side for side in row["input_latents"].shape[-2:])
+        return {**row, "height": height, "width": width}
+
+
+def encoded(path: Path, data: DataSet, *, profile: profiles.Profile, sample_prompt: str) -> dict[str, str]:
+    """Encode into a file, unless an earlier run encoded the same into it; returns what it cost.
+
+    Text encoder and VAE are read for it and let go of: the DiT need not be in memory beside them.
+    """
+    from workshop import loading
+
+    key = _key(data, profile=profile, sample_prompt=sample_prompt)
+    facts = checkpoint.facts(path)
+    if facts.get("key") == key:
+        return facts
+    pipe = loading.read_parts("Qwen-Image", ENCODERS, profile=profile)
+    started = time.perf_counter()
+    tensors = encode_all(pipe, data, sample_prompt=sample_prompt)
+    seconds = time.perf_counter() - started
+    weights = sum(parameter.nbytes for parameter in pipe.text_encoder.parameters())
+    facts = {"key": key, "seconds": repr(seconds), "weights": str(weights)}
+    checkpoint.save(path, tensors, facts)
+    del pipe
+    memory.give_back()
+    return facts
+
+
+def saving(facts: Mapping[str, str], *, pictures: int, steps: int) -> str:
+    """Say what encoding once is worth: seconds were measured, the rest is computed from them."""
+    seconds, weights = float(facts["seconds"]), int(facts["weights"])
+    anew = seconds / pictures * steps
+    return (
+        f"Encoded once: {pictures} pictures and prompts in {seconds:.1f} s (measured). Encoded anew at "
+        f"each of {steps} steps it would be {anew:.1f} s: {anew - seconds:.1f} s are saved (computed), and "
+        f"the text encoder's {memory.gib(weights)} need not be in memory."
+    )
+
+
+def _key(data: DataSet, *, profile: profiles.Profile, sample_prompt: str) -> str:
+    """Name what encoded data depend on: pictures, prompts, sizes, and the two networks' files."""
+    parts: list[object] = [profile.name, profile.dtype_name, sample_prompt, data.content()]
+    parts += [data.max_pixels, data.height, data.width]
+    sources = models.pipeline_parts("Qwen-Image")
+    for role in ENCODERS:
+        for path in models.paths(*sources[role], profile.models):
+            parts += [path.name, path.stat().st_size, path.stat().st_mtime_ns]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()

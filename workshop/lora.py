@@ -1,0 +1,239 @@
+"""LoRA: how large one is, which model a file was made for, and loading it with a check.
+
+    W' = W + strength · B A        W: (rows, columns), B: (rows, rank), A: (rank, columns)
+
+DiffSynth loads, stacks and clears; notebook 03 uses it directly. What it does not do is look: of a file for
+another model it patches what fits by name, prints "0 tensors are patched" and goes on. `check` looks first.
+
+Source: Hu et al. 2021, arXiv 2106.09685; diffsynth 2.1.12, diffusion/base_pipeline.py (load_lora,
+clear_lora), utils/lora/general.py (names), core/vram/layers.py (hot-loading).
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from workshop import models
+
+if TYPE_CHECKING:
+    import torch
+    from diffsynth.pipelines.qwen_image import ModelConfig, QwenImagePipeline
+
+Sizes: TypeAlias = dict[str, tuple[int, int]]  # a linear layer's name to its rows and columns
+
+TARGETS = (
+    *("to_q", "to_k", "to_v", "to_out.0"),  # attention, image stream
+    *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),  # attention, text stream
+    *("img_mlp.net.2", "txt_mlp.net.2"),  # the MLP's way back from 4 D to D
+    *("img_mod.1", "txt_mod.1"),  # modulation by the noise level, from D to 6 D
+)
+"""The layers of each block that the workshop's LoRAs change."""
+
+# What the names of layers tell about a LoRA of another family. By their form, not by a list of models.
+FAMILIES = (
+    (r"single_transformer_blocks|double_blocks|single_blocks", "FLUX"),
+    (r"lora_unet_|down_blocks|up_blocks|input_blocks", "a U-Net, as in Stable Diffusion"),
+    (r"(^|\.)blocks\.\d+\.(self|cross)_attn", "Wan, a video model"),
+    (r"lora_te|text_model|text_encoder|language_model", "a text encoder"),
+)
+
+
+@dataclass(frozen=True)
+class File:
+    """What a LoRA file says about itself: for each layer the size it is meant for, and the rank."""
+
+    path: Path
+    sizes: Sizes
+    ranks: dict[str, int]
+
+    @property
+    def parameters(self) -> int:
+        return sum(pair(*size, rank=self.ranks[name]) for name, size in self.sizes.items())
+
+    @property
+    def rank(self) -> int:
+        """The largest one; most files have the same everywhere."""
+        return max(self.ranks.values())
+
+
+def pair(rows: int, columns: int, *, rank: int) -> int:
+    """Count the numbers in A and B for one matrix.
+
+    >>> pair(4096, 4096, rank=32)
+    262144
+    """
+    return rank * (rows + columns)
+
+
+def predict(*, blocks: int, width: int, rank: int) -> int:
+    """Predict the parameters of a LoRA on the 12 targets from the DiT's shape.
+
+    >>> predict(blocks=60, width=3072, rank=32)
+    235929600
+    """
+    # Eight matrices D×D: 16 D. Two from 4 D to D: 10 D. Two from D to 6 D: 14 D.
+    return blocks * 40 * width * rank
+
+
+def targets(dit: torch.nn.Module) -> Sizes:
+    """List the layers of a DiT that are among the 12 targets; a DiT on the meta device will do."""
+    endings = tuple("." + target for target in TARGETS)
+    return {name: size for name, size in _linears(dit).items() if name.endswith(endings)}
+
+
+def count(sizes: Mapping[str, tuple[int, int]], *, rank: int) -> int:
+    """Count the parameters of a LoRA of this rank on these layers."""
+    return sum(pair(*size, rank=rank) for size in sizes.values())
+
+
+def read(source: str | Path | ModelConfig) -> File:
+    """Read names and shapes of a LoRA file, and no weights.
+
+    Raises FileNotFoundError if it is missing, ValueError if it is cut short, damaged or no LoRA.
+    """
+    path = _path(source)
+    for problem in models.broken([path]):
+        raise ValueError(f"{problem}. A LoRA file must be whole: fetch it again.")
+    header = models.read_header(path)
+    pairs = _pairs(header)
+    if not pairs:
+        raise ValueError(f"{path} is no LoRA: {_whole(path, header)}. Give a file with lora_A and lora_B.")
+    shapes = {name: [header.get(key, {}).get("shape", ()) for key in keys] for name, keys in pairs.items()}
+    for name, (down, up) in shapes.items():
+        if len(down) != 2 or len(up) != 2 or down[0] != up[1]:
+            raise ValueError(
+                f"{path} cannot be used: for {name}, A is {_by(down)} and B is {_by(up)}. "
+                "B must have as many columns as A has rows. Fetch the file again."
+            )
+    sizes = {name: (up[0], down[1]) for name, (down, up) in shapes.items()}
+    return File(path, sizes, {name: down[0] for name, (down, _) in shapes.items()})
+
+
+def check(source: str | Path | ModelConfig, dit: torch.nn.Module) -> File:
+    """Make sure that every part of a LoRA file has its place in this DiT; returns what the file is.
+
+    A file for a model of the same layers and sizes passes: whether it was trained for Qwen-Image or for
+    Qwen-Image-Edit stands in no name and no shape.
+
+    Raises what `read` raises, and ValueError for a LoRA of another model: what it is for, what was needed.
+    """
+    file, here = read(source), _linears(dit)
+    fitting = sum(here.get(name) == size for name, size in file.sizes.items())
+    if fitting == len(file.sizes):
+        return file
+    first = next(name for name, size in file.sizes.items() if here.get(name) != size)
+    needs = f"{_by(here[first])} here" if first in here else "not in this model"
+    raise ValueError(
+        f"{file.path} is a LoRA for another model: {fitting} of its {len(file.sizes)} layers fit.\n"
+        f"  it is for:  {made_for(file.sizes, here)}; first {first} ({_by(file.sizes[first])}), {needs}\n"
+        f"  needed:     {_shape(here)}\n"
+        f"  to do:      {_remedy(file.sizes, here)}"
+    )
+
+
+def load(pipe: QwenImagePipeline, source: str | Path | ModelConfig, *, strength: float = 1.0) -> File:
+    """Check a LoRA and lay it over the pipeline's DiT, hot: `pipe.clear_lora()` takes it off, bit for bit.
+
+    strength: the factor of B A; 0.5 is half, below 0 goes the other way. LoRAs add up, also one with itself.
+
+    Raises what `check` raises; then nothing has been loaded.
+    """
+    file = check(source, pipe.dit)
+    pipe.dit = pipe.enable_lora_hot_loading(pipe.dit)  # the second time, it hands the DiT back as it is
+    pipe.load_lora(pipe.dit, str(file.path), alpha=strength, hotload=True)
+    return file
+
+
+def patched(keys: Iterable[str], dit: torch.nn.Module) -> tuple[int, int]:
+    """Say how many layers DiffSynth would patch, of how many that these keys of a LoRA are for."""
+    names, here = list(_pairs(dict.fromkeys(keys))), _linears(dit)
+    return sum(name in here for name in names), len(names)
+
+
+def made_for(sizes: Sizes, here: Sizes) -> str:
+    """Say which model a LoRA is for, as far as names and sizes tell.
+
+    here: the layers of a Qwen-Image DiT of any size, to know the names by
+    """
+    if _forms(sizes) <= _forms(here):
+        return _shape(sizes)
+    for pattern, family in FAMILIES:
+        if any(re.search(pattern, name) for name in sizes):
+            return f"{family}, by its names"
+    return f"a model that its names do not tell ({len(sizes)} layers)"
+
+
+def _linears(dit: torch.nn.Module) -> Sizes:
+    import torch
+
+    layers = dit.named_modules()
+    return {name: (m.out_features, m.in_features) for name, m in layers if isinstance(m, torch.nn.Linear)}
+
+
+def _path(source: str | Path | ModelConfig) -> Path:
+    if isinstance(source, str | Path):
+        if Path(source).is_file():
+            return Path(source)
+        raise FileNotFoundError(f"There is no LoRA file {source}. Give the path of a .safetensors file.")
+    config = copy.copy(source)  # it would remember that it found nothing
+    config.download_if_necessary()
+    paths = [config.path] if isinstance(config.path, str) else config.path
+    found = [Path(path) for path in paths if Path(path).is_file()]
+    if len(found) == 1:
+        return found[0]
+    asked = f"{config.model_id} {config.origin_file_pattern}" if config.model_id else config.path
+    raise FileNotFoundError(
+        f"A LoRA is one file; for {asked}, {len(found)} are in {config.local_model_path}. "
+        "What is missing here, and how to get it: python -m workshop preflight"
+    )
+
+
+def _pairs(header: Mapping[str, object]) -> dict[str, tuple[str, str]]:
+    """Find layers and the keys of their A and B, named as DiffSynth's own loader names them."""
+    from diffsynth.utils.lora import GeneralLoRALoader
+
+    named = GeneralLoRALoader().get_name_dict([key for key in header if re.search(r"\.lora_(B|up)\.", key)])
+    return {name: (a, b) for name, (b, a, _) in named.items()}
+
+
+def _whole(path: Path, header: Mapping[str, object]) -> str:
+    published = {part.key_hash: part.role for model in models.MODELS.values() for part in model.files}
+    role = published.get(models.key_hash([path]))
+    return (
+        f"a whole {role} of Qwen-Image" if role else f"{len(header)} tensors, first {next(iter(header), '')}"
+    )
+
+
+def _forms(sizes: Sizes) -> set[str]:
+    return {re.sub(r"\.\d+\.", ".N.", name, count=1) for name in sizes}
+
+
+def _shape(sizes: Sizes) -> str:
+    """Name a Qwen-Image DiT by its blocks and its width, the smallest side of any layer in them."""
+    from workshop.pocket.architecture import BLOCKS, WIDTH
+
+    numbers = [re.match(r"transformer_blocks\.(\d+)\.", name) for name in sizes]
+    blocks = 1 + max((int(number[1]) for number in numbers if number), default=-1)
+    inside = [min(size) for size, number in zip(sizes.values(), numbers, strict=True) if number]
+    width = min(inside, default=0)
+    known = {(60, 3072): "the real Qwen-Image's", (BLOCKS, WIDTH): "the pocket model's"}
+    whose = known.get((blocks, width), "none of this workshop's")
+    return f"a Qwen-Image DiT of {blocks} blocks, width {width}: {whose}"
+
+
+def _remedy(sizes: Sizes, here: Sizes) -> str:
+    name = next(iter(sizes))
+    ending = next((one for one in here if name.endswith("." + one)), None)
+    if ending:
+        prefix = name.removesuffix(ending)
+        return f"take {prefix!r} off the names in the file, a prefix that DiffSynth does not know"
+    return "load it into the model it is for, or take a LoRA made for this one"
+
+
+def _by(shape: Iterable[int]) -> str:
+    return "×".join(map(str, shape))
