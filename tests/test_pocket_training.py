@@ -121,6 +121,15 @@ def test_equal_latents_have_equal_features_and_others_do_not():
     assert error[1] > 0.01
 
 
+def test_the_reader_also_sees_dogs_with_more_markings_than_the_base_ever_draws():
+    from itertools import islice
+
+    from workshop.pocket import reader_stage
+
+    dogs = [scene.dog for scene in islice(reader_stage.many_markings(), 40)]
+    assert {len(dog.markings) for dog in dogs} == {2, 3}
+
+
 def test_the_latent_reader_answers_every_attribute():
     logits = feature_stage.LatentReader()(torch.zeros(1, 16, 16, 16))
     assert len(reader.per_attribute(logits)) == len(reader.CLASSES)

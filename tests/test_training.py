@@ -499,6 +499,13 @@ def test_a_followed_run_shows_its_last_line_curve_and_samples(
     assert page.count("pocket model</figcaption>") == 2 and "Smoothed over 25 steps" in page
 
 
+def test_of_a_bar_that_writes_over_itself_only_the_last_state_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_bytes(b"begin\n\r 1/3\r 2/3\r 3/3\r\nend\n")
+    assert losses._last_lines(tmp_path / "log.txt", 3) == "begin\n 3/3\nend"
+    (tmp_path / "log.txt").write_bytes(b"begin\n\r 1/3\r 2/3")
+    assert losses._last_lines(tmp_path / "log.txt", 1) == " 2/3"
+
+
 def test_a_run_stops_when_the_notebook_that_watches_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORKSHOP_TRAINING_OF", raising=False)
     assert not checkpoint.orphaned()

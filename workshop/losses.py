@@ -174,9 +174,8 @@ def _page(text: str, folder: Path, profile: profiles.Profile) -> str:
 
 
 def _last_lines(log: Path, count: int) -> str:
-    # A progress bar writes over its own line: of what \r separates only the last part is to be seen.
-    lines = [
-        line.split("\r")[-1].rstrip()
-        for line in log.read_text(encoding="utf-8", errors="replace").split("\n")
-    ]
+    # A progress bar writes over its own line: of what \r separates, only the last part is to be seen. Bytes,
+    # because reading as text would make a line of each.
+    text = log.read_bytes().decode("utf-8", errors="replace")
+    lines = [line.rstrip("\r").split("\r")[-1].rstrip() for line in text.split("\n")]
     return "\n".join([line for line in lines if line][-count:])
