@@ -66,6 +66,11 @@ SAID = {  # what must be in a cell's output, word for word
     ("07_training", "numbers"): "| a dog is jumping: it jumps |",
     ("07_training", "forget-count"): "although no portrait was trained on",
 }
+# Exercises of notebooks 05 and 06, which follow with the weights of the edit models.
+COMING = {
+    *("a prompt unread", "guidance by hand", "a size that is refused"),
+    *("no list", "the smallest card", "count once"),
+}
 # Keys as hubs and clouds write them, and assignments to a name that speaks of one.
 KEY_NAMES = "api_?key|access_?token|token|password|secret"
 SECRET = rf"\b(hf_|ghp_|sk-|AKIA)[A-Za-z0-9]{{16,}}|(?i:\b({KEY_NAMES})\\?[\"']?\s*[=:])"
@@ -355,7 +360,7 @@ def test_there_is_one_exercise_to_tweak_one_to_extend_and_one_to_break(path: Pat
 def test_every_exercise_is_asked_in_exactly_one_notebook() -> None:
     text = "\n".join(cell["source"] for path in NOTEBOOKS for cell in code_cells(path))
     asked = re.findall(r'exercises\.check\("([^"]+)"', text)
-    assert sorted(asked) == sorted(exercises.JUDGES)
+    assert sorted(asked) == sorted(set(exercises.JUDGES) - COMING)
 
 
 @each_notebook

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -9,7 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -205,26 +206,28 @@ def test_what_the_curve_says_is_computed_from_it() -> None:
 # Files
 
 
-@pytest.fixture
-def small_files() -> Callable[[int], None]:
-    """Give a function that lets this process write no file beyond so many bytes, as on a full disk."""
+@contextlib.contextmanager
+def small_files(most: int) -> Iterator[None]:
+    """Let this process write no file beyond so many bytes, as on a full disk. Never around a whole test:
+    pytest's own report may be such a file."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda most: resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_keeps_the_checkpoint_from_before_and_says_so(
-    tmp_path: Path, small_files: Callable[[int], None]
+    tmp_path: Path,
 ) -> None:
     import torch
 
     path = tmp_path / "checkpoint.safetensors"
     checkpoint.save(path, {"a": torch.zeros(10)}, {"step": "1"})
     before = path.read_bytes()
-    small_files(1000)
-    with pytest.raises(
-        TrainingError, match="could not be written: .* The one from before is still whole.*--resume"
-    ):
+    said = "could not be written: .* The one from before is still whole.*--resume"
+    with pytest.raises(TrainingError, match=said), small_files(1000):
         checkpoint.save(path, {"a": torch.ones(1000)}, {"step": "2"})
     assert path.read_bytes() == before and checkpoint.facts(path) == {"step": "1"}
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
