@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from easel import Easel
 from PIL import Image
 
 from workshop import edit, exercises, lessons, loading, models, playground
@@ -198,17 +199,6 @@ def test_what_is_only_near_a_solution_is_not_accepted(
 
 
 # The playground without a browser
-
-
-class Easel:
-    """A pipeline that keeps what it was asked and draws a gray square."""
-
-    def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
-
-    def __call__(self, prompt: str, **settings: Any) -> Image.Image:
-        self.asked.append({"prompt": prompt, **settings})
-        return Image.new("RGB", (settings["width"], settings["height"]), "gray")
 
 
 def ground(**options: Any) -> playground.EditPlayground:

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 from PIL import Image
 
-from workshop import gallery, profiles
+from workshop import files, gallery, profiles
 from workshop.profiles import Profile
 
 POCKET = Profile("pocket", "cpu", "float32", 128, Path("pocket"), "of a test")
@@ -116,7 +116,7 @@ def test_a_full_disk_says_where_what_is_safe_and_what_to_do(monkeypatch):
         place.touch()
         return os.open("/dev/full", os.O_WRONLY), str(place)
 
-    monkeypatch.setattr(gallery.tempfile, "mkstemp", full)
+    monkeypatch.setattr(files.tempfile, "mkstemp", full)
     with pytest.raises(OSError) as error:
         gallery.save(picture("blue"), "dog", **HOW)
     said = str(error.value)

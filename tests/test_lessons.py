@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from easel import Easel
 from PIL import Image
 
 from workshop import exercises, lessons, models, playground
@@ -175,17 +176,6 @@ def test_a_prompt_that_loses_a_needed_word_is_not_accepted(capsys: pytest.Captur
 
 
 # The playground without a browser
-
-
-class Easel:
-    """A pipeline that keeps what it was asked and draws a gray square."""
-
-    def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
-
-    def __call__(self, prompt: str, **settings: Any) -> Image.Image:
-        self.asked.append({"prompt": prompt, **settings})
-        return Image.new("RGB", (settings["width"], settings["height"]), "gray")
 
 
 @pytest.fixture

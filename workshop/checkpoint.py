@@ -11,17 +11,14 @@ import json
 import os
 import signal
 import struct
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import models, profiles
+from workshop import files, models, profiles
 
 if TYPE_CHECKING:
     import torch
-
-PART = ".part"  # what a file is called while it is being written
 
 
 class TrainingError(RuntimeError):
@@ -54,29 +51,14 @@ def write(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _replacing(path) as file:
+        with files.replacing(path) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut could leave the new name on an empty file
     except OSError as error:
         before = "The one from before is still whole. " if path.exists() else ""
         raise TrainingError(
             f"{profiles.shown(path)} could not be written: {error.strerror or error} "
             f"(it has {models.readable(len(content))}). {before}Make room there, then go on with --resume."
         ) from error
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Any]:
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=PART)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        os.chmod(part, 0o644)  # mkstemp makes it the owner's alone
-        os.replace(part, path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
 
 
 def facts(path: Path) -> dict[str, str]:
@@ -92,7 +74,7 @@ def facts(path: Path) -> dict[str, str]:
 
 def clear_parts(folder: Path) -> None:
     """Delete what a process that was killed had begun to write."""
-    for left in folder.rglob(f".*{PART}"):
+    for left in folder.rglob(f".*{files.PART}"):
         left.unlink()
 
 

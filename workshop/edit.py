@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MOST = {"Qwen-Image": 0, "Qwen-Image-Edit": 1, "Qwen-Image-Edit-2509": 3}
 SIDE = 16  # image px of a token's side; DiffSynth cuts a reference into such squares
 
-NEGATIVE = NEGATIVE_PROMPT
+NEGATIVE = NEGATIVE_PROMPT  # what the workshop's edits lead away from
 FULL_FIGURE = WORKSHOP_PROMPTS["woman in the forest"].named  # what the workshop's instruction asks for
 
 CHANCE = sum(1 / len(PERSON_ATTRIBUTES[name]) for name in IDENTITY) / len(IDENTITY)  # kept by guessing

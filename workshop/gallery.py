@@ -8,13 +8,12 @@ import html
 import io
 import os
 import re
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from workshop import profiles
+from workshop import files, profiles
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -69,7 +68,7 @@ def save(
     path = folder(profile) / f"{_checked(name)}.png"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _atomic(path) as file:
+        with files.replacing(path) as file:
             image.save(file, format="PNG", pnginfo=info)
     except OSError as error:  # a full disk, a folder that may not be written
         raise OSError(
@@ -125,13 +124,23 @@ def show(
         given or picture.info.get("alt") or text or "a picture without a description"
         for given, picture, text in zip(_one_each("alt", alt, len(pictures)), pictures, texts, strict=True)
     ]
-    if not _in_notebook():
+    if not in_notebook():
         for picture, text, said in zip(pictures, texts, alts, strict=True):
             print(f"[picture {picture.width}×{picture.height} px] {text or said}")
         return
     from IPython.display import HTML, display
 
     display(HTML(figures(pictures, texts, alts=alts, columns=columns, crisp=crisp, width=width)))
+
+
+def in_notebook() -> bool:
+    """Say whether this runs in a kernel, where pictures can be shown."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    shell = get_ipython()
+    return shell is not None and shell.__class__.__name__ == "ZMQInteractiveShell"
 
 
 def figures(
@@ -173,19 +182,6 @@ def _data_uri(picture: Image.Image) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-@contextlib.contextmanager
-def _atomic(path: Path) -> Iterator[IO[bytes]]:
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        os.chmod(part, 0o644)  # mkstemp makes it the owner's alone
-        os.replace(part, path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
-
-
 def _open(path: Path) -> Image.Image:
     from PIL import Image
 
@@ -217,12 +213,3 @@ def _versions() -> str:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found.append(f"{package} {metadata.version(package)}")
     return ", ".join(found)
-
-
-def _in_notebook() -> bool:
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return False
-    shell = get_ipython()
-    return shell is not None and shell.__class__.__name__ == "ZMQInteractiveShell"

@@ -142,7 +142,7 @@ class _Screen:
         self.said = ""
 
     def show(self, text: str, folder: Path, profile: profiles.Profile) -> None:
-        if not gallery._in_notebook():
+        if not gallery.in_notebook():
             if text != self.said:
                 print(text)
             self.said = text

@@ -1,0 +1,18 @@
+"""A stand-in for a pipeline, where a test asks what is passed to it and not what it draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PIL import Image
+
+
+class Easel:
+    """A pipeline that keeps what it was asked and draws a gray square."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+
+    def __call__(self, prompt: str, **settings: Any) -> Image.Image:
+        self.asked.append({"prompt": prompt, **settings})
+        return Image.new("RGB", (settings["width"], settings["height"]), "gray")
