@@ -84,6 +84,18 @@ def test_a_guarded_pipeline_refuses_an_empty_prompt_before_it_computes_anything(
         pipe("", progress_bar_cmd=iter)
 
 
+def test_a_single_step_is_refused_because_its_picture_would_be_black() -> None:
+    import torch
+    from diffsynth.pipelines.qwen_image import QwenImagePipeline
+
+    pipe = QwenImagePipeline(device="cpu", torch_dtype=torch.float32)
+    prompts.guard(pipe)
+    with pytest.raises(ValueError, match="num_inference_steps=1 gives no picture: .* Ask for 2 or more"):
+        pipe("a dog", num_inference_steps=1, progress_bar_cmd=iter)
+    pipe.scheduler.set_timesteps(2, dynamic_shift_len=64)
+    prompts.check_steps(pipe)
+
+
 def test_a_guard_lets_a_good_prompt_and_an_empty_negative_one_through() -> None:
     import torch
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
@@ -91,6 +103,7 @@ def test_a_guard_lets_a_good_prompt_and_an_empty_negative_one_through() -> None:
     pipe = QwenImagePipeline(device="cpu", torch_dtype=torch.float32)
     prompts.guard(pipe)
     pipe.tokenizer = Words()
+    pipe.scheduler.set_timesteps(40, dynamic_shift_len=64)
     inputs = ({"cfg_scale": 4.0}, {"prompt": "a dog"}, {"negative_prompt": ""})
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from workshop import gallery, lessons, lora, losses, training
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from diffsynth.pipelines.qwen_image import ModelConfig, QwenImagePipeline
+    from ipywidgets import Button
     from PIL import Image
 
     from workshop.profiles import Profile
@@ -32,7 +33,7 @@ class Playground:
         self.preset = ipywidgets.Dropdown(options=list(self.presets), value=first, description="preset")
         self.prompt = ipywidgets.Textarea(self.presets[first], description="prompt", layout=wide)
         self.seed = ipywidgets.BoundedIntText(0, min=0, max=2**31 - 1, description="seed")
-        self.steps = ipywidgets.IntSlider(40, min=1, max=60, description="steps")
+        self.steps = ipywidgets.IntSlider(40, min=2, max=60, description="steps")
         self.guidance = ipywidgets.FloatSlider(4.0, min=1.0, max=10.0, step=0.5, description="guidance")
         self.button = ipywidgets.Button(description="Generate", button_style="primary")
         self.output = ipywidgets.Output()
@@ -60,14 +61,17 @@ class Playground:
     def _fill_in(self, change: Mapping[str, str]) -> None:
         self.prompt.value = self.presets[change["new"]]
 
-    def _clicked(self, button: object) -> None:
-        self.button.disabled = True  # a second click would only queue up behind the first
+    def _clicked(self, button: Button) -> None:
+        self._show(self.generate, button)
+
+    def _show(self, job: Callable[[], object], button: Button) -> None:
+        button.disabled = True  # a second click would only queue up behind the first
         self.output.clear_output(wait=True)
         try:
             with self.output:  # an error is shown there, too
-                self.generate()
+                job()
         finally:
-            self.button.disabled = False
+            button.disabled = False
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
@@ -214,11 +218,5 @@ class TrainingPlayground(Playground):
         )
         return [where]
 
-    def _train_clicked(self, button: object) -> None:
-        self.begin.disabled = True
-        self.output.clear_output(wait=True)
-        try:
-            with self.output:
-                self.train()
-        finally:
-            self.begin.disabled = False
+    def _train_clicked(self, button: Button) -> None:
+        self._show(self.train, button)

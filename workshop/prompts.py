@@ -1,4 +1,5 @@
-"""Prompts: what a pipeline can make of one. An empty prompt is an error, one that is too long a warning.
+"""What a pipeline can make of a prompt and of a number of steps: an empty prompt and a single step are
+errors, a prompt that is too long is a warning.
 
 Source: diffsynth 2.1.12, pipelines/qwen_image.py, QwenImageUnit_PromptEmbedder: it takes anything for a
 prompt, cuts it after 4,096 tokens without a word, and says from 990 on that 512 were the most in training.
@@ -39,8 +40,23 @@ def check(pipe: QwenImagePipeline, prompt: object) -> None:
         )
 
 
+def check_steps(pipe: QwenImagePipeline) -> None:
+    """Raise ValueError if the noise levels of the drawing that begins are no numbers.
+
+    Source: diffsynth 2.1.12, FlowMatchScheduler.set_timesteps_qwen_image stretches the levels so that the
+    last is 0.02; a first level of 1 that is also the last one is divided by 0, and the picture is black.
+    """
+    sigmas = pipe.scheduler.sigmas
+    if sigmas.isnan().any():
+        raise ValueError(
+            f"num_inference_steps={len(sigmas)} gives no picture: between its first noise level and its last "
+            "Qwen-Image's schedule needs at least 2 steps. Ask for 2 or more; 40 are usual."
+        )
+
+
 def guard(pipe: QwenImagePipeline) -> None:
-    """Let the pipeline check its prompt before it computes anything; the negative prompt may be empty."""
+    """Let the pipeline check its steps and its prompt before it computes anything; the negative prompt may be
+    empty."""
     from diffsynth.diffusion.base_pipeline import PipelineUnit
 
     class PromptCheck(PipelineUnit):
@@ -51,6 +67,7 @@ def guard(pipe: QwenImagePipeline) -> None:
             inputs_posi: dict[str, Any],
             inputs_nega: dict[str, Any],
         ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+            check_steps(pipe)
             check(pipe, inputs_posi["prompt"])
             return inputs_shared, inputs_posi, inputs_nega
 

@@ -22,6 +22,7 @@ from diffsynth.models import qwen_image_dit
 from diffsynth.models.qwen_image_vae import QwenImageVAE
 from einops import rearrange
 
+from workshop import lora
 from workshop.pocket import captions
 from workshop.pocket.architecture import VAE_KWARGS, WIDTH, PocketDiT
 from workshop.pocket.captions import Caption
@@ -36,13 +37,6 @@ for."""
 
 COUPLES = 0.1
 """Share of pictures that are couples beyond those that come by chance: they have the most to get right."""
-
-
-LORA_TARGETS = (
-    *("to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj", "to_out.0", "to_add_out"),
-    *("img_mlp.net.2", "img_mod.1", "txt_mlp.net.2", "txt_mod.1"),
-)
-"""The layers that DiffSynth's own Qwen-Image training adapts."""
 
 ASKED_AFTER = 3
 """After this many blocks the image tokens are asked what the caption names."""
@@ -126,7 +120,7 @@ def without_readout(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
 def with_lora(dit: AskedDiT, rank: int) -> AskedDiT:
     """Freeze the DiT and give it a LoRA on DiffSynth's 12 targets; the readout stays free."""
     dit.requires_grad_(False)
-    DiffusionTrainingModule().add_lora_to_model(dit, list(LORA_TARGETS), rank)
+    DiffusionTrainingModule().add_lora_to_model(dit, list(lora.TARGETS), rank)
     dit.readout.requires_grad_(True)
     return dit
 

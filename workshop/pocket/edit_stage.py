@@ -48,11 +48,12 @@ class Recipe:
     rate: float
     keeps: tuple[str, ...]
     rank: int = 0  # of the LoRA, or 0 for all weights
+    ema: float = 0.99
     couples: bool = False  # learn two references too, in a prompt that numbers its pictures
 
 
 RECIPES = {
-    "multi": Recipe("base", 4000, 8e-4, ("who", *IDENTITY, *CLOTHES, *DOG_IDENTITY), couples=True),
+    "multi": Recipe("base", 4000, 8e-4, ("who", *IDENTITY, *CLOTHES, *DOG_IDENTITY), ema=0.998, couples=True),
     "edit": Recipe("multi", 1000, 5e-4, ("who", *CLOTHES, *DOG_IDENTITY)),
     "f2p": Recipe("edit", 800, 1e-3, ("who", *IDENTITY, *CLOTHES, *DOG_IDENTITY), rank=32),
 }
@@ -123,9 +124,9 @@ class EditStage(BaseStage):
     batch = 32
 
     def __init__(self, name: str, folder: Path, device: str) -> None:
-        self.name, self.recipe = name, RECIPES[name]
-        self.steps, self.rate, self.rank = self.recipe.steps, self.recipe.rate, self.recipe.rank
-        self.begins = self.recipe.begins
+        self.name, self.recipe = name, (recipe := RECIPES[name])
+        self.steps, self.rate, self.rank, self.ema = recipe.steps, recipe.rate, recipe.rank, recipe.ema
+        self.begins = recipe.begins
         super().__init__(folder, device)
         encoder = load_encoder(folder).to(device)
         self.pictures = [Pictures(folder, device, rich=rich, encoder=encoder) for rich in (False, True)]
@@ -197,13 +198,18 @@ class EditStage(BaseStage):
     def edit_losses(
         self, edits: list[Edit], *, fast: bool = True
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        count = len(edits[0].references)
         latents = self.stack(self.latents, [edit.target for edit in edits])
-        references = [self.of_references(edits, i, "latents") for i in range(count)]
+        references, seen = self.shown(edits)
         references = [x + 0.1 * torch.rand(len(x), 1, 1, 1) * torch.randn_like(x) for x in references]
-        seen = torch.cat([self.of_references(edits, i, "seen") for i in range(count)], dim=1)
         words = self.read([edit.caption.text for edit in edits], seen, fast=fast)
         return self.losses(latents, words, [edit.asked for edit in edits], references, fast=fast)
+
+    def shown(self, edits: list[Edit]) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Latents of the references, one batch for each of an example's, and what the vision tower sees in
+        all of them, (B, pictures·25, D)."""
+        numbers = range(len(edits[0].references))
+        latents = [self.of_references(edits, i, "latents") for i in numbers]
+        return latents, torch.cat([self.of_references(edits, i, "seen") for i in numbers], dim=1)
 
     def of_references(self, edits: list[Edit], number: int, what: str) -> torch.Tensor:
         """Latents, or what the vision tower sees, of each example's reference of this number."""
@@ -243,7 +249,7 @@ class EditStage(BaseStage):
         """Loss and answers on fixed examples. The pictures are training renders: `evaluate` judges held-out
         ones, drawn in full."""
         if not hasattr(self, "fixed"):
-            self.fixed = [self.batches(-1 - i)[0][:16] for i in range(3)]
+            self.fixed = [self.batches(-1 - i)[0][:4] for i in range(3)]
         torch.manual_seed(0)
         found = torch.tensor(
             [[float(x) for x in self.edit_losses(edits, fast=False)] for edits in self.fixed]
