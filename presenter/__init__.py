@@ -1,1 +1,1 @@
-"""What stands behind the presenter: cue sheets, schedule and console. Empty so far."""
+"""What an instructor presents with: cue sheets, schedule, console and rehearsal."""

@@ -24,13 +24,14 @@ else:
     import tomli as tomllib
 
 PYTHONS = ("3.10.13", "3.11.7", "3.12.1", "3.13.0")
-# The distribution an import comes from, where the names differ; the last two are what ipykernel is made of.
+# The distribution an import comes from, where the names differ; the last three are what ipykernel is made of.
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "resvg_py": "resvg-py",
     "huggingface_hub": "huggingface-hub",
     "IPython": "ipykernel",
     "traitlets": "ipykernel",
+    "jupyter_client": "ipykernel",
 }
 NOT_ON_THE_INDEX = {"amdsmi"}  # ROCm brings it
 ONLY_CUDA = re.compile(r"triton|cuda-[a-z]+|nvidia-[a-z0-9-]+")

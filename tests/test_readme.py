@@ -30,8 +30,8 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 @functools.cache
-def help_of(program: str) -> str:
-    done = run(program, "--help")
+def help_of(*program: str) -> str:
+    done = run(*program, "--help")
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -50,7 +50,8 @@ def test_readme_command_starts_and_knows_its_options(command: str) -> None:
     if program.rpartition("/")[2] in {"lint", "fix", "lock"}:
         assert not arguments and script.splitlines()[1].startswith("# ")
         return
-    text = help_of(program)
+    verb = arguments[:1] if program == "./scripts/presenter" else []
+    text = help_of(program, *verb)
     assert text
     for option in (argument for argument in arguments if argument.startswith("--")):
         assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text), f"{program} has no {option}"
@@ -88,3 +89,12 @@ def test_changelog_is_dated_newest_first() -> None:
     dates = re.findall(r"^## (.+)$", (REPO / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert dates and all(re.fullmatch(r"\d{4}-\d\d-\d\d", date) for date in dates)
     assert dates == sorted(dates, reverse=True)
+
+
+def test_readme_names_every_setting_that_the_code_reads() -> None:
+    files = [*REPO.glob("workshop/**/*.py"), *REPO.glob("scripts/*")]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in files if path.is_file())
+    read = set(re.findall(r"""environ(?:\.get\(|\[)["'](WORKSHOP_\w+)|\$\{(WORKSHOP_\w+):-""", code))
+    settings = {one or other for one, other in read} - {"WORKSHOP_TRAINING_OF"}  # set by the code itself
+    assert len(settings) == 6
+    assert settings == set(re.findall(r"`(WORKSHOP_\w+)`", README))

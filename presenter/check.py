@@ -1,0 +1,284 @@
+"""Check the cue sheets against the notebooks, so that neither can change without the other.
+
+    presenter check
+
+Every code cell has a cue and every cue its cells; times, fallback pictures, facts and links are right; and no
+number of the model, of memory or of time is typed into prose. All faults are reported at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from presenter import cues, facts, notebooks, runtimes
+from presenter.cues import Cue, Fault, Sheet
+from presenter.notebooks import Notebook
+from workshop import gallery, run
+
+SERIES = ("01", "02", "03", "04", "05", "06", "07")  # what is said of all sheets together needs all of them
+SHORTEST, LONGEST, MUST = 60.0, 90.0, 45.0  # minutes of the whole talk, and of what is never cut
+WITH_IDS = (4, 5)  # the notebook format that gave cells ids
+LONG = 20.0  # s; what takes longer on some machine needs something to talk about
+
+_CODE = re.compile(r"(`+).+?\1")
+_TARGET = re.compile(r"\]\([^)]*\)")
+_LINK = re.compile(r"\]\(([^)#]*)#cell:([^)]*)\)")
+_NUMBER = re.compile(r"(?<![\w.,·-])\d[\d,.]*(?<![.,])")
+_UNIT = re.compile(
+    r"[ -]?(%|×|°|B\b|M\b|[kMGTP]i?B\b|m?s\b|px\b|dB\b|[TP]?FLOP|per cent|(milli|micro)?seconds?\b|minutes?\b"
+    r"|hours?\b|[mb]illion|thousand)"
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of prose, and the cue it stands in."""
+
+    number: int
+    text: str
+    cue: Cue | None
+
+
+def check(sheets: Sequence[Sheet], books: Sequence[Notebook]) -> list[Fault]:
+    """Say all that is wrong between sheets and notebooks, sheet by sheet.
+
+    While a notebook of the series is missing, sums over the whole talk and links to it are not judged.
+    """
+    by_name = {book.name: book for book in books}
+    whole = {sheet.name[:2] for sheet in sheets} & {name[:2] for name in by_name} >= set(SERIES)
+    faults = [fault for book in books for fault in _format(book)]
+    faults += _pairs(sheets, by_name)
+    for sheet in sheets:
+        if sheet.name in by_name:
+            faults += _cells(sheet, by_name[sheet.name])
+            faults += _prose(sheet, by_name, whole=whole)
+        faults += [fault for cue in sheet.cues for fault in _cue(sheet, cue)]
+    if whole:
+        faults += _sums(sheets)
+    return faults
+
+
+def check_all(folder: Path = cues.CUES, *, books: Path = run.NOTEBOOKS) -> tuple[list[Sheet], list[Fault]]:
+    """Read all sheets and notebooks and check them; what cannot be read is among the faults."""
+    parsed = [cues.parse(path) for path in cues.paths(folder)]
+    sheets = [sheet for sheet, _ in parsed]
+    unreadable = [fault for _, found in parsed for fault in found]
+    return sheets, unreadable + check(sheets, notebooks.read_all(books))
+
+
+def _format(book: Notebook) -> Iterator[Fault]:
+    if book.version < WITH_IDS:
+        got = ".".join(map(str, book.version))
+        remedy = "Open it in JupyterLab and save it, then give its cells speaking ids."
+        yield Fault(book.path, 0, "", f"the format is {got}; cells have ids from 4.5 on", remedy)
+    for cell, count in Counter(cell.id for cell in book.cells).items():
+        if count > 1 or not cell:
+            what = f"{count} cells have the id `{cell}`" if cell else "a cell has no id"
+            yield Fault(book.path, 0, "", what, "Give each cell an id of its own.")
+
+
+def _pairs(sheets: Sequence[Sheet], books: dict[str, Notebook]) -> Iterator[Fault]:
+    for sheet in sheets:
+        if sheet.name not in books:
+            remedy = f"Rename the sheet, or add notebooks/{sheet.name}.ipynb"
+            yield Fault(sheet.path, 0, "", "there is no notebook of this name", remedy)
+    for name in sorted(books.keys() - {sheet.name for sheet in sheets}):
+        remedy = f"Write presenter/cues/{name}.md"
+        yield Fault(books[name].path, 0, "", "there is no cue sheet for this notebook", remedy)
+
+
+def _cells(sheet: Sheet, book: Notebook) -> Iterator[Fault]:
+    """Compare the cells of a sheet, one by one and in their order, with those of its notebook."""
+    ids = [cell.id for cell in book.cells]
+    used = Counter(cell for cue in sheet.cues for cell in cue.cells)
+    for cell in book.code:
+        if cell.id not in used:
+            after = next((one.id for one in reversed(book.code[: book.code.index(cell)])), "the beginning")
+            remedy = f"Add it to a cue, or write one for it after `{after}`."
+            yield Fault(sheet.path, 0, f"`{cell.id}`", "this code cell has no cue", remedy)
+    latest = -1
+    for cue in sheet.cues:
+        for cell in cue.cells:
+            place = ids.index(cell) if cell in ids else None
+            if place is None:
+                yield _fault(sheet, cue, f"{book.path.name} has no cell `{cell}`", _nearest(cell, ids))
+            elif used[cell] > 1:
+                yield _fault(sheet, cue, f"`{cell}` is in {used[cell]} cues", "Leave it in one of them.")
+            elif place < latest:
+                remedy = "Put cues and their cells into the notebook's order."
+                yield _fault(sheet, cue, f"`{cell}` stands before the cell above it", remedy)
+            latest = max(latest, place if place is not None else -1)
+
+
+def _nearest(cell: str, ids: list[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(cell, ids, n=1)
+    return f"Is it `{near[0]}`?" if near else "Remove it from the sheet, or put the cell back."
+
+
+def _cue(sheet: Sheet, cue: Cue) -> Iterator[Fault]:
+    for level in cues.LEVELS:
+        if cue.priority == "must" and not cue.points.get(level):
+            remedy = f"Write a list below ### {level.capitalize()}"
+            yield _fault(sheet, cue, f"a must cue has nothing to say to {level} listeners", remedy)
+    if cue.fallback and not (gallery.FALLBACK / f"{cue.fallback}.png").is_file():
+        remedy = "Make it with `presenter rehearse --apply`, or name a picture of data/fallback."
+        yield _fault(sheet, cue, f"there is no fallback picture `{cue.fallback}`", remedy)
+    took = max((_slowest(cue.sheet, cell) for cell in cue.cells), default=0.0)
+    if cue.takes_time and took > LONG and "While it runs" not in cue.notes:
+        remedy = "Say what to talk about meanwhile, after **While it runs.**"
+        yield _fault(sheet, cue, f"a cell of it ran for {took:.0f} s", remedy)
+
+
+def _slowest(notebook: str, cell: str) -> float:
+    table = runtimes.read()
+    found = [runtimes.expected(notebook, cell, label=label, table=table) for label in table]
+    return max((one.seconds for one in found if one), default=0.0)
+
+
+def _prose(sheet: Sheet, books: dict[str, Notebook], *, whole: bool) -> Iterator[Fault]:
+    for line in _lines(sheet):
+        yield from _placeholders(sheet, line, books)
+        yield from _links(sheet, line, books, whole=whole)
+        yield from _numbers(sheet, line, books[sheet.name])
+
+
+def _lines(sheet: Sheet) -> Iterator[Line]:
+    """Give the lines of a sheet without code blocks and without the cues' tables."""
+    starts = {cue.line: cue for cue in sheet.cues} | {section.line: None for section in sheet.sections}
+    cue, in_code, in_head = None, False, False
+    for number, text in enumerate(sheet.path.read_text(encoding="utf-8").splitlines(), start=1):
+        if number in starts:
+            cue = starts[number]
+            in_head = cue is not None
+        in_head = in_head and (number in starts or not text.strip() or text.startswith("|"))
+        if text.lstrip().startswith("```"):
+            in_code = not in_code
+        elif not in_code and not (in_head and text.startswith("|")):
+            yield Line(number, text, cue)
+
+
+def _placeholders(sheet: Sheet, line: Line, books: dict[str, Notebook]) -> Iterator[Fault]:
+    for kind, name in facts.PLACEHOLDER.findall(line.text):
+        try:
+            facts.fill(f"{{{kind}:{name}}}", notebook=sheet.name, label="")
+        except ValueError as error:
+            yield _at(sheet, line, str(error).rstrip("."), "Mend the name.")
+            continue
+        if kind == "fact" and facts.value(name).number is None:
+            remedy = "Measure it (python -m workshop.pocket.evaluate), or leave the sentence out."
+            yield _at(sheet, line, f"the fact {name} has no value yet", remedy)
+        if kind == "runtime":
+            yield from _runtime(sheet, line, books, cell=name)
+
+
+def _runtime(sheet: Sheet, line: Line, books: dict[str, Notebook], *, cell: str) -> Iterator[Fault]:
+    ids = {one.id for one in books[sheet.name].code}
+    ids |= {f"{name[:2]}-{one.id}" for name, book in books.items() for one in book.code}
+    if cell not in ids:
+        yield _at(sheet, line, f"there is no code cell `{cell}` to run", _nearest(cell, sorted(ids)))
+
+
+def _links(sheet: Sheet, line: Line, books: dict[str, Notebook], *, whole: bool) -> Iterator[Fault]:
+    for file, cell in _LINK.findall(line.text):
+        name = Path(file).stem if file else sheet.name
+        if name not in books and not whole:
+            continue
+        ids = [one.id for one in books[name].cells] if name in books else []
+        if cell not in ids:
+            what = f"the link to `{cell}` leads nowhere" if ids else f"there is no sheet {file!r} to link to"
+            yield _at(sheet, line, what, _nearest(cell, ids))
+
+
+def _numbers(sheet: Sheet, line: Line, book: Notebook) -> Iterator[Fault]:
+    """Find typed numbers: of two digits or more, or with a unit, unless they stand in the cue's own code."""
+    ids = line.cue.cells if line.cue else ()
+    code = " ".join(cell.source for cell in book.cells if cell.id in ids)
+    own = {float(number) for number in re.findall(r"\d+(?:\.\d+)?", code.replace("_", ""))}
+    prose = re.sub(r"^\s*\d+\.\s", "", facts.PLACEHOLDER.sub(" ", line.text))
+    prose = _TARGET.sub("]", _CODE.sub(" ", prose))
+    for match in _NUMBER.finditer(prose):
+        unit = _UNIT.match(prose, match.end())
+        short = len(re.sub(r"\D", "", match[0])) == 1
+        if (short and not unit) or match[0] in SERIES:
+            continue
+        if _number(match[0]) not in own:
+            typed = match[0] + (unit[0] if unit else "")
+            remedy = "Name a fact ({fact:…}, {runtime:…}), put code into backticks, or leave the number out."
+            yield _at(sheet, line, f"the number {typed!r} is typed", remedy)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text.replace(",", ""))
+    except ValueError:  # a version, as 2.1.12
+        return None
+
+
+def _sums(sheets: Sequence[Sheet]) -> Iterator[Fault]:
+    every = [cue for sheet in sheets for cue in sheet.cues]
+    total = sum(cue.minutes for cue in every)
+    must = sum(cue.minutes for cue in every if cue.priority == "must")
+    where = sheets[0].path.parent
+    if not SHORTEST <= total <= LONGEST:
+        what = f"the minutes of all cues sum to {total:g}, not to {SHORTEST:g}–{LONGEST:g}"
+        yield Fault(where, 0, "", what, _by_sheet(sheets, "minutes"))
+    if must > MUST:
+        what = f"the must cues take {must:g} minutes, more than {MUST:g}"
+        yield Fault(where, 0, "", what, _by_sheet(sheets, "must"))
+
+
+def _by_sheet(sheets: Sequence[Sheet], which: str) -> str:
+    sums = {
+        sheet.name[:2]: sum(cue.minutes for cue in sheet.cues if which in ("minutes", cue.priority))
+        for sheet in sheets
+    }
+    return "Change some of: " + ", ".join(f"{name} has {minutes:g}" for name, minutes in sums.items()) + "."
+
+
+def _fault(sheet: Sheet, cue: Cue, what: str, remedy: str) -> Fault:
+    return Fault(sheet.path, cue.line, _named(cue), what, remedy)
+
+
+def _at(sheet: Sheet, line: Line, what: str, remedy: str) -> Fault:
+    return Fault(sheet.path, line.number, _named(line.cue) if line.cue else "", what, remedy)
+
+
+def _named(cue: Cue) -> str:
+    return ", ".join(f"`{cell}`" for cell in cue.cells)
+
+
+def summary(sheets: Sequence[Sheet]) -> str:
+    """Say in one line what was checked."""
+    every = [cue for sheet in sheets for cue in sheet.cues]
+    minutes = sum(cue.minutes for cue in every)
+    must = sum(cue.minutes for cue in every if cue.priority == "must")
+    missing = sorted(set(SERIES) - {sheet.name[:2] for sheet in sheets})
+    sums = f"{len(sheets)} sheets, {len(every)} cues, {minutes:g} minutes, of which {must:g} must"
+    return sums + (f"; {', '.join(missing)} missing, so the sums are not judged" if missing else "")
+
+
+def main(argv: list[str]) -> int:
+    """Check from the command line; ends with 1 if anything is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="presenter check", description="Check the cue sheets against the notebooks."
+    )
+    parser.add_argument("--cues", type=Path, default=cues.CUES, help="folder of the sheets")
+    parser.add_argument("--notebooks", type=Path, default=run.NOTEBOOKS, help="folder of the notebooks")
+    options = parser.parse_args(argv)
+    sheets, faults = check_all(options.cues, books=options.notebooks)
+    for fault in faults:
+        print(f"✗ {fault}", file=sys.stderr)
+    print(f"{f'{len(faults)} faults:' if faults else '✓'} {summary(sheets)}")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

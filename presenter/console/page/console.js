@@ -1,0 +1,283 @@
+import { act, listen, make } from "./stream.js";
+
+const $ = (id) => document.getElementById(id);
+const store = (name, value) => localStorage.setItem(`presenter.${name}`, value);
+const stored = (name) => localStorage.getItem(`presenter.${name}`);
+const CHECKLIST = "Before you start"; // open until the talk begins
+const LATER = ["While it runs", "If it fails"]; // below the points, until they are needed
+const LEVELS = ["beginner", "intermediate", "advanced"];
+const RUNS = { running: "Running", done: "Ran", failed: "Failed", interrupted: "Interrupted", died: "Kernel died" };
+let talk = {};
+
+// --- what the server shows ---
+
+const show = {
+  talk(part) {
+    talk = part;
+    document.body.dataset.talk = part.state;
+    for (const details of $("sections").children) {
+      if (details.dataset.title === CHECKLIST) details.open = part.state === "ready";
+    }
+    $("begin").hidden = part.state === "running" || part.state === "pause";
+    $("begin").firstChild.data = part.state === "ended" ? "Start again " : "Start the talk ";
+    $("end").hidden = $("question").hidden = $("break").hidden = !$("begin").hidden;
+    press("question", part.pause === "question", "Question", "Go on");
+    press("break", part.pause === "break", "Break", "Go on");
+    press("follow", part.follows);
+    press("stage", part.staged);
+    stageWord();
+    $("undo").hidden = !part.undo;
+    $("undo").firstChild.textContent = part.undo || "Undo";
+    for (const button of document.querySelectorAll("[data-level]")) {
+      button.setAttribute("aria-pressed", button.dataset.level === part.level);
+    }
+    say("problem", part.problem);
+  },
+
+  clock(part) {
+    $("elapsed").textContent = part.elapsed;
+    $("left").textContent = part.left;
+    $("ends").textContent = part.ends || "–";
+    $("pace").textContent = part.pace || "–";
+    $("clock").dataset.pace = part.late > 0 ? "late" : part.late < 0 ? "early" : "good";
+    if ($("sentence").textContent !== part.sentence) $("sentence").textContent = part.sentence;
+    // A screen reader hears each new advice; the seconds of a pause it may ask for.
+    $("sentence").setAttribute("aria-live", talk.state === "pause" ? "off" : "polite");
+    $("accept").hidden = !part.accept;
+  },
+
+  now(part) {
+    const moved = $("now").dataset.cue !== part.name;
+    $("now").dataset.cue = part.name;
+    $("now").dataset.fallback = part.fallback;
+    stageWord();
+    $("where").textContent = part.where + (part.treatment === "as planned" ? "" : ` · ${part.treatment}`);
+    $("title").textContent = part.title;
+    document.title = `${part.title} · Presenter`;
+    $("sections").replaceChildren(...part.sections.map(section));
+    $("notes").replaceChildren(...part.notes.filter((one) => !LATER.includes(one.label)).map(note));
+    $("later").replaceChildren(...part.notes.filter((one) => LATER.includes(one.label)).map(note));
+    $("points").replaceChildren(...part.points.map((point) => make("li", { html: point.html })));
+    $("ask").hidden = !part.questions.length;
+    $("questions").replaceChildren(...part.questions.map(question));
+    if (moved) answers(false);
+    $("practice").hidden = !part.practice_html;
+    $("practice").lastElementChild.innerHTML = part.practice_html;
+    tame($("now"));
+    if (moved) scrollTo({ top: 0 });
+  },
+
+  time(part) {
+    $("spent").textContent = `· ${part.text}`;
+    $("spent").classList.toggle("late", part.over);
+  },
+
+  cells(part) {
+    const chip = (cell) =>
+      make("li", { "data-state": cell.state }, make("code", { text: cell.id }), ` ${RUNS[cell.state]?.toLowerCase() ?? cell.state}`);
+    $("states").replaceChildren(...part.cells.map(chip));
+    $("cell").hidden = !part.next;
+    if (!part.next) return;
+    $("cell-id").textContent = part.next.id;
+    $("cell-expected").textContent = part.next.expected;
+    $("cell-code").innerHTML = part.next.code_html;
+  },
+
+  next(part) {
+    $("next-title").textContent = part ? part.title : "This is the last cue";
+    $("next-minutes").textContent = part ? `· ${[part.sheet, part.minutes].filter(Boolean).join(" · ")}` : "";
+    $("next-pause").textContent = part?.pause ?? "";
+    $("next-first").innerHTML = part?.first_html ?? "";
+    tame($("next-first"));
+    const silent = part?.silent ?? [];
+    $("silent").hidden = !silent.length;
+    $("silent").lastElementChild.replaceChildren(...silent.map((cell) =>
+      make("li", { "data-state": cell.done ? "done" : "" }, make("code", { text: cell.id }), cell.done ? " ran" : "")));
+  },
+
+  run(part) {
+    $("run").hidden = !part;
+    document.body.classList.toggle("waiting", Boolean(part?.waiting));
+    if (!part) return;
+    $("run").dataset.state = part.state;
+    $("run-state").textContent = RUNS[part.state] ?? part.state;
+    $("run-cell").textContent = part.cell;
+    $("run-time").textContent = part.expected ? `${part.seconds} of ${part.expected} expected` : part.seconds;
+    $("run-bar").hidden = part.share === null || part.state !== "running";
+    $("run-bar").value = part.share ?? 0;
+  },
+
+  alarm(part) {
+    $("alarm").hidden = !part;
+    document.body.classList.toggle("alarmed", Boolean(part));
+    if (!part) return;
+    say("alarm-title", part.title);
+    say("alarm-message", part.message);
+    $("alarm-notes").innerHTML = part.html;
+    tame($("alarm"));
+  },
+
+  outline(part) {
+    let sheet = "";
+    const items = [];
+    for (const item of part) {
+      if (item.sheet !== sheet) items.push(make("li", { class: "sheet", text: (sheet = item.sheet) }));
+      items.push(line(item));
+    }
+    $("outline").querySelector("ol").replaceChildren(...items);
+    const here = part.findIndex((item) => item.here);
+    const cut = part.slice(here + 1).filter((item) => item.treatment === "cut" || item.treatment === "short");
+    $("cuts").hidden = !cut.length;
+    $("cuts").lastElementChild.replaceChildren(...cut.map(line));
+  },
+
+  memory(part) {
+    $("memory").hidden = false;
+    $("memory-name").textContent = part.name;
+    $("memory-text").textContent = part.text;
+    $("memory-bar").hidden = part.share === null;
+    $("memory-bar").value = part.share ?? 0;
+    $("memory-need").textContent = part.need;
+    $("memory").classList.toggle("late", !part.fits);
+  },
+};
+
+function stageWord() {
+  const on = $("now").dataset.fallback === "true" ? "Fallback on the projector" : "Points on the projector";
+  for (const word of document.querySelectorAll(".stage-word")) word.textContent = talk.staged ? "Take it off the projector" : on;
+}
+
+function say(id, text) {
+  $(id).hidden = !text;
+  if ($(id).textContent !== text) $(id).textContent = text;
+}
+
+function press(id, on, off, going) {
+  $(id).setAttribute("aria-pressed", on);
+  if (off) $(id).firstChild.textContent = on ? going : off;
+}
+
+const section = (part) =>
+  make("details", { "data-title": part.title, open: part.title !== CHECKLIST || talk.state === "ready" ? "" : null },
+    make("summary", { text: part.title }), make("div", { html: part.html }));
+
+const note = (part) =>
+  make("section", { class: "note", "data-label": part.label }, make("h2", { text: part.label }), make("div", { html: part.html }));
+
+const question = (part) =>
+  make("li", {}, make("p", { html: part.html }), make("p", { class: "answer", html: part.answer_html }));
+
+function line(item) {
+  const go = make("button", { "data-act": "go", "data-cue": item.name, text: item.title });
+  if (item.here) go.setAttribute("aria-current", "step");
+  const keep = make("button", { "data-act": "keep", "data-cue": item.name, text: "take back", "aria-label": `Take back in: ${item.title}` });
+  const words = [item.minutes, item.words === "as planned" ? "" : item.words, item.silent.length ? "runs silently" : ""];
+  return make("li", { "data-treatment": item.treatment }, go,
+    make("small", { text: words.filter(Boolean).join(" · ") }), ...(item.treatment === "cut" || item.treatment === "short" ? [keep] : []));
+}
+
+/** Links to cells go to their cue; links to the world open elsewhere; checklists can be ticked. */
+function tame(element) {
+  for (const link of element.querySelectorAll("a")) {
+    const inside = link.getAttribute("href")?.startsWith("#");
+    if (inside) Object.assign(link.dataset, { act: "go", cell: link.getAttribute("href").slice(1) });
+    else Object.assign(link, { target: "_blank", rel: "noopener noreferrer" });
+  }
+  for (const box of element.querySelectorAll("input[type=checkbox]")) {
+    const name = `done.${box.parentElement.textContent.trim().slice(0, 60)}`;
+    box.disabled = false;
+    box.checked ||= stored(name) === "yes";
+    box.setAttribute("aria-label", box.parentElement.textContent.trim());
+    box.onchange = () => store(name, box.checked ? "yes" : "no");
+  }
+}
+
+function answers(on) {
+  $("ask").classList.toggle("open", on);
+  $("answers-word").textContent = on ? "Hide answers" : "Show answers";
+}
+
+// --- what the presenter does ---
+
+const ACTS = {
+  begin: async () => {
+    if (talk.state === "ready" || await sure("Start the talk over? The clock and all cuts begin anew; Undo brings them back.")) await act({ do: "begin" });
+  },
+  end: async () => { if (await sure("End the talk? Undo lets it go on.")) await act({ do: "end" }); },
+  accept: () => act({ do: "accept" }),
+  undo: () => act({ do: "undo" }),
+  next: () => talk.next && act({ do: "go", cue: talk.next }),
+  back: () => talk.back && act({ do: "go", cue: talk.back }),
+  go: (from) => act({ do: "go", cue: from.cue ?? from.cell }),
+  keep: (from) => act({ do: "keep", cue: from.cue }),
+  question: () => act(talk.pause === "question" ? { do: "resume" } : { do: "pause", kind: "question" }),
+  break: () => act(talk.pause === "break" ? { do: "resume" } : { do: "pause", kind: "break" }),
+  stage: () => act({ do: "stage", on: !talk.staged }),
+  follow: () => act({ do: "follow", on: !talk.follows }),
+  level: (from) => act({ do: "level", level: from.level }),
+  answers: () => answers(!$("ask").classList.contains("open")),
+  outline: () => $("outline").showModal(),
+  keys: () => $("keys").showModal(),
+  light: () => paint(document.documentElement.dataset.light === "light" ? "dark" : "light"),
+  larger: () => size(Number(stored("size") ?? 100) + 10),
+  smaller: () => size(Number(stored("size") ?? 100) - 10),
+};
+
+const KEYS = {
+  ArrowRight: "next", PageDown: "next", ArrowLeft: "back", PageUp: "back",
+  a: "accept", u: "undo", q: "question", p: "break", f: "stage", b: "stage", ".": "stage", h: "answers",
+  g: "follow", o: "outline", "+": "larger", "=": "larger", "-": "smaller", d: "light", s: "begin", e: "end", "?": "keys",
+};
+
+async function doIt(name, from = {}) {
+  try {
+    await ACTS[name](from);
+  } catch (error) {
+    say("problem", error.message);
+    setTimeout(() => say("problem", talk.problem), 6000);
+  }
+}
+
+function sure(text) {
+  const dialog = $("sure");
+  $("sure-text").textContent = text;
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((resolve) => { dialog.onclose = () => resolve(dialog.returnValue === "yes"); });
+}
+
+document.addEventListener("click", (event) => {
+  const from = event.target.closest("[data-act], [data-level]");
+  if (!from) return;
+  if (from.tagName === "A") event.preventDefault();
+  if (from.dataset.act === "go") $("outline").close();
+  doIt(from.dataset.act ?? "level", from.dataset);
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || document.querySelector("dialog[open]")) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const level = LEVELS["123".indexOf(key)];
+  if (!level && !KEYS[key]) return;
+  event.preventDefault();
+  doIt(level ? "level" : KEYS[key], { level });
+});
+
+// --- what belongs to this screen only ---
+
+function paint(light) {
+  document.documentElement.dataset.light = light;
+  store("light", light);
+}
+
+function size(percent) {
+  const kept = Math.min(200, Math.max(60, percent));
+  store("size", kept);
+  document.documentElement.style.fontSize = `${kept}%`;
+}
+
+paint(stored("light") ?? "dark");
+size(Number(stored("size") ?? 100));
+
+listen(show, (since) => say("lost", since &&
+  `No connection to the server since ${since.toLocaleTimeString()}. What you see is from then; trying again.`));

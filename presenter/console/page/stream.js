@@ -1,0 +1,48 @@
+// What both pages share: the stream of parts from the server, and the way back to it.
+
+const base = new URL("../", import.meta.url);
+
+/** Call `show[name](part)` for each part that changes, and `lost(since)` while there is no connection (null: there is). */
+export function listen(show, lost) {
+  let since = null;
+  let source;
+  const connect = () => {
+    source = new EventSource(new URL("stream", base));
+    source.onopen = () => { since = null; lost(null); };
+    source.onerror = () => {
+      since ??= new Date();
+      lost(since);
+      if (source.readyState === EventSource.CLOSED) setTimeout(connect, 2000);
+    };
+    for (const [name, render] of Object.entries(show)) {
+      source.addEventListener(name, (event) => render(JSON.parse(event.data)));
+    }
+  };
+  connect();
+}
+
+/** Do something; throws what the server says against it. */
+export async function act(asked) {
+  const xsrf = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)?.[1] ?? "";
+  const answer = await fetch(new URL("act", base), {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-XSRFToken": decodeURIComponent(xsrf) },
+    body: JSON.stringify(asked),
+  });
+  if (!answer.ok) {
+    const said = await answer.json().catch(() => ({}));
+    throw new Error(said.message || `The server answered ${answer.status}. Log in to JupyterLab again.`);
+  }
+}
+
+export const picture = (name) => new URL(`picture/${encodeURIComponent(name)}.png`, base).href;
+
+/** Make an element: text is shown as it is; only fields that the server rendered and cleaned go into `html`. */
+export function make(tag, { text, html, ...attributes } = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) if (value !== null) element.setAttribute(name, value);
+  if (text !== undefined) element.textContent = text;
+  if (html !== undefined) element.innerHTML = html;
+  element.append(...children);
+  return element;
+}

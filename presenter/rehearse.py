@@ -1,0 +1,189 @@
+"""Run the notebooks as a rehearsal: how long each cell takes, how much memory it needs, what it shows.
+
+    presenter rehearse                              every notebook once, on this machine's profile
+    presenter rehearse 02 --times 3 --apply         medians of three runs go into presenter/runtimes.json
+
+`--apply` also keeps the fallback pictures that the cue sheets name, in data/fallback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from presenter import cues, fallbacks, runtimes
+from presenter.runtimes import Runtime
+from workshop import gallery, profiles, run
+
+INTERVAL = 0.2  # s between two looks at the memory; a shorter peak can be missed
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The memory in use at a moment."""
+
+    time: float  # s, as time.time()
+    process: int  # bytes, resident, of the kernel and what it started
+    card: int | None  # bytes, on the fullest GPU, by anybody; None where no driver says it
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one run of a cell took."""
+
+    seconds: float
+    peak_gib: float | None
+
+
+Cells = Mapping[str, Mapping[str, Measured]]  # notebook, cell id
+
+
+class Memory:
+    """Write down, while the block runs, the memory in use and when."""
+
+    def __init__(self, *, interval: float = INTERVAL) -> None:
+        self.samples: list[Sample] = []
+        self._interval = interval
+        self._cards = [Path("/", path) for path in Path("/").glob(run.CARDS.lstrip("/"))]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def peak(self, begin: float, end: float) -> float | None:
+        """Give the largest sample between two times, in GiB; None if there is none."""
+        during = [one for one in self.samples if begin - self._interval <= one.time <= end + self._interval]
+        used = [one.process if one.card is None else one.card for one in during]
+        return max(used) / run.GIB if used else None
+
+    def _sample(self) -> None:
+        while not self._stop.wait(self._interval):
+            now, process = time.time(), run.resident_bytes_of_children()
+            self.samples.append(Sample(now, process, run.card_bytes(self._cards)))
+
+
+def rehearse(
+    names: Sequence[str],
+    *,
+    profile: str,
+    output: Path,
+    times: int = 1,
+    notebooks: Path = run.NOTEBOOKS,
+) -> tuple[int, list[Cells]]:
+    """Run the notebooks several times, each time into a folder of its own below `output`: 1, 2, …
+
+    returns: how many of these runs had a cell that failed, and what each run measured
+
+    Raises ValueError as workshop.run.run does.
+    """
+    failed, measured = 0, []
+    for number in range(1, times + 1):
+        folder = output / str(number)
+        with Memory() as memory:
+            failed += run.run(list(names), profile=profile, output=folder, notebooks=notebooks) != 0
+        measured.append({path.stem: read(path, memory) for path in sorted(folder.glob("[0-9]*.ipynb"))})
+    return failed, measured
+
+
+def read(executed: Path, memory: Memory) -> dict[str, Measured]:
+    """Read from an executed notebook what each cell took; cells that failed or did not run are left out."""
+    found = {}
+    for cell in json.loads(executed.read_text(encoding="utf-8"))["cells"]:
+        times = cell["metadata"].get("papermill", {})
+        injected = "injected-parameters" in cell["metadata"].get("tags", [])
+        ran = cell.get("execution_count") is not None and times.get("end_time") and not times.get("exception")
+        if ran and not injected:
+            begin, end = (_seconds(times[key]) for key in ("start_time", "end_time"))
+            found[cell["id"]] = Measured(end - begin, memory.peak(begin, end))
+    return found
+
+
+def medians(runs: Iterable[Cells]) -> dict[str, dict[str, Runtime]]:
+    """Take the median of each cell over the runs in which it ran."""
+    every: dict[str, dict[str, list[Measured]]] = defaultdict(lambda: defaultdict(list))
+    for one in runs:
+        for name, cells in one.items():
+            for cell, measured in cells.items():
+                every[name][cell].append(measured)
+    return {name: {cell: _median(found) for cell, found in cells.items()} for name, cells in every.items()}
+
+
+def _median(found: Sequence[Measured]) -> Runtime:
+    peaks = [one.peak_gib for one in found if one.peak_gib is not None]
+    seconds = round(statistics.median(one.seconds for one in found), 2)
+    return Runtime(seconds, round(statistics.median(peaks), 2) if peaks else None, len(found))
+
+
+def _seconds(stamp: str) -> float:
+    moment = datetime.fromisoformat(stamp)  # papermill writes UTC, some releases without saying so
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def table(found: Mapping[str, Mapping[str, Runtime]]) -> str:
+    """Lay out what each cell took."""
+    lines = []
+    for name, cells in found.items():
+        whole = sum(one.seconds for one in cells.values())
+        lines.append(f"\n{name}: {run.duration(whole)} in {len(cells)} cells")
+        for cell, one in cells.items():
+            peak = "" if one.peak_gib is None else f"{one.peak_gib:8.2f} GiB"
+            lines.append(f"  {cell:<24} {one.seconds:8.2f} s {peak}")
+    return "\n".join(lines).lstrip()
+
+
+def apply(found: Mapping[str, Mapping[str, Runtime]], *, folder: Path, profile: profiles.Profile) -> str:
+    """Keep the medians, the fallback pictures that the cue sheets name, and what the notebooks saved for
+    others to load; say in words what was kept."""
+    runtimes.write(profile.label, found)
+    names = {cue.fallback for sheet in cues.read_all() if sheet.name in found for cue in sheet.cues}
+    names |= {path.stem for path in (folder / "pictures" / profile.name).glob("*.png")}
+    kept, missing = fallbacks.keep(names - {""}, folder, profile=profile)
+    count = sum(len(cells) for cells in found.values())
+    said = f"Kept the runtimes of {count} cells in {profiles.shown(runtimes.FILE)}"
+    said += f" and {len(kept)} fallback pictures in {profiles.shown(gallery.FALLBACK)}."
+    return said + (f" No picture was drawn for: {', '.join(missing)}." if missing else "")
+
+
+def main(argv: list[str]) -> int:
+    """Rehearse from the command line; ends with 1 if a cell failed or a fallback picture is missing."""
+    parser = argparse.ArgumentParser(
+        prog="presenter rehearse", description="Run the notebooks and measure each cell."
+    )
+    parser.add_argument("names", nargs="*", help="as 01 or 02_inference; none: all")
+    parser.add_argument("--profile", default="auto", help="mi300x, pocket or auto (the default)")
+    parser.add_argument("--times", type=int, default=1, help="runs; their medians count. Default %(default)s")
+    parser.add_argument("--output", type=Path, help="folder for the results; otherwise runs/rehearsal-<time>")
+    parser.add_argument("--apply", action="store_true", help="keep runtimes and fallback pictures")
+    options = parser.parse_args(argv)
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    output = options.output or profiles.REPO / "runs" / f"rehearsal-{stamp}"
+    try:
+        profile = profiles.use(options.profile, models=False)
+        failed, runs = rehearse(options.names, profile=profile.name, output=output, times=options.times)
+        found = medians(runs)
+        print(f"\n{table(found)}")
+        if options.apply:
+            print(apply(found, folder=output / str(options.times), profile=profile))
+    except (ValueError, RuntimeError) as error:
+        print(f"presenter rehearse: {error}", file=sys.stderr)
+        return 2
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

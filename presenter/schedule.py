@@ -1,0 +1,434 @@
+"""Cut a talk to the time there is: a timetable before it, and advice while it runs.
+
+    presenter plan --minutes 75 --level intermediate --start 10:00 --break 10 --skip 04-mixing
+
+To save time, `nice` cues go first, then `should` cues shrink to their least, then `should` cues go, and at
+last `must` cues shrink; these never go. A cell whose cue is cut still runs, silently, if a kept cell takes a
+name from it (presenter.code) or if its cue says so.
+
+All data is immutable: `accept` gives a new plan and `undo` the one before. Times are minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from presenter import code, cues, notebooks, runtimes
+from presenter.cues import Cue
+from presenter.notebooks import Notebook
+
+FULL, SHORT, CUT, HOME = "full", "short", "cut", "at home"
+# What is done to save time, in this order and as far as needed.
+STAGES = (("nice", CUT), ("should", SHORT), ("should", CUT), ("must", SHORT))
+TINY = 1e-6  # minutes; sums of decimals are not exact
+GRACE = 0.5  # minutes that a running talk may be late before anything is cut for it
+
+CellKey = tuple[str, str]  # notebook, cell id
+
+
+class TooLong(ValueError):
+    """The talk cannot be made as short as that; `by` says by how many minutes."""
+
+    def __init__(self, message: str, *, by: float) -> None:
+        super().__init__(message)
+        self.by = by
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What there is to present: the cues in order, and what their cells need and take."""
+
+    cues: tuple[Cue, ...]
+    books: tuple[Notebook, ...] = ()  # where none is given, no cell is known to need another
+    seconds: Mapping[CellKey, float] = field(default_factory=dict, hash=False)  # expected run of a cell
+
+    @cached_property
+    def needs(self) -> dict[str, tuple[list[str], list[set[int]]]]:
+        """For each notebook the ids of its code cells, and for each cell the positions of those it needs."""
+        return {
+            book.name: (
+                [cell.id for cell in book.code],
+                code.providers([code.names(cell.source) for cell in book.code]),
+            )
+            for book in self.books
+        }
+
+    def silent(self, kept: Set[str]) -> set[CellKey]:
+        """List the cells that must run although nobody talks about them.
+
+        kept: the names of the cues that are presented
+        """
+        spoken = {(cue.sheet, cell) for cue in self.cues if cue.name in kept for cell in cue.cells}
+        wanted = spoken.union(self._told(kept))
+        for name, (ids, provided) in self.needs.items():
+            places = [place for place, cell in enumerate(ids) if (name, cell) in wanted]
+            wanted |= {(name, ids[place]) for place in code.needed(provided, places)}
+        return wanted - spoken
+
+    def _told(self, kept: Set[str]) -> Iterator[CellKey]:
+        """Give the cells whose cues say that they run: as long as something is presented after them."""
+        later: set[str] = set()
+        for cue in reversed(self.cues):
+            if cue.name in kept:
+                later.add(cue.sheet)
+            elif cue.if_cut == "run" and cue.sheet in later:
+                yield from ((cue.sheet, cell) for cell in cue.cells)
+
+
+@dataclass(frozen=True)
+class Break:
+    """A pause in the talk."""
+
+    minutes: float
+    before: str  # the name of the cue that follows
+
+
+@dataclass(frozen=True)
+class Item:
+    """A cue's place in the plan."""
+
+    cue: Cue
+    treatment: str  # FULL, SHORT, CUT or HOME
+    begins: float  # minutes after the start
+    minutes: float  # talk, or what its silent cells take
+    silent: tuple[str, ...]  # ids of its cells that run although it is not presented
+    pause: float = 0.0  # minutes of a break just before it
+
+    @property
+    def kept(self) -> bool:
+        return self.treatment in (FULL, SHORT)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A talk cut to a number of minutes."""
+
+    talk: Talk
+    minutes: float  # that there are, breaks included
+    level: str = "intermediate"
+    start: datetime | None = None
+    breaks: tuple[Break, ...] = ()
+    treatments: Mapping[str, str] = field(default_factory=dict, hash=False)  # by a cue's name; else FULL
+    before: Plan | None = field(default=None, compare=False, repr=False)  # what `undo` gives back
+
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        """Every cue with its place, in the talk's order."""
+        return tuple(self._items())
+
+    @property
+    def total(self) -> float:
+        """Minutes from start to end, breaks included."""
+        return self.items[-1].begins + self.items[-1].minutes if self.items else 0.0
+
+    @property
+    def over(self) -> float:
+        """Minutes that it takes too long; below zero if there is room."""
+        return self.total - self.minutes
+
+    def treatment(self, cue: Cue) -> str:
+        return self.treatments.get(cue.name, FULL) if cue.takes_time else HOME
+
+    def item(self, name: str) -> Item:
+        """Find a cue's place by its name; raises ValueError if it has none."""
+        found = {item.cue.name: item for item in self.items}
+        if name not in found:
+            raise ValueError(f"There is no cue {name!r} in this plan. There are: {', '.join(found)}.")
+        return found[name]
+
+    def accept(self, advice: Advice) -> Plan:
+        """Follow an advice."""
+        return replace(self, treatments={**self.treatments, **advice.treatments}, before=self)
+
+    def undo(self) -> Plan:
+        """Go back to the plan before the last `accept`; the first plan stays."""
+        return self.before or self
+
+    def _items(self) -> Iterator[Item]:
+        kept = {cue.name for cue in self.talk.cues if self.treatment(cue) in (FULL, SHORT)}
+        silent = self.talk.silent(kept)
+        pauses = {one.before: one.minutes for one in self.breaks}
+        clock = 0.0
+        for cue in self.talk.cues:
+            treatment, pause = self.treatment(cue), pauses.get(cue.name, 0.0)
+            cells = tuple(cell for cell in cue.cells if (cue.sheet, cell) in silent)
+            unseen = sum(self.talk.seconds.get((cue.sheet, cell), 0.0) for cell in cells) / 60
+            minutes = {FULL: cue.minutes, SHORT: cue.least}.get(treatment, unseen)
+            yield Item(cue, treatment, clock + pause, minutes, cells, pause)
+            clock += pause + minutes
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to do now so that the talk ends in time."""
+
+    treatments: Mapping[str, str]  # the changes; empty: go on as planned
+    late: float  # minutes after the end that the talk would go on if nothing changed; below zero: early
+    late_then: float  # the same when the advice is followed
+    behind: float  # minutes behind the plan at this point; below zero: ahead
+
+    def __str__(self) -> str:
+        """Say it in one sentence."""
+        if not self.treatments:
+            rest = "go on as planned" if self.late <= GRACE else "nothing is left to cut"
+            return f"{_lead(self.late)}: {rest}, finish {_finish(self.late)}."
+        done = [_listed(verb, self.treatments, what) for verb, what in (("skip", CUT), ("shorten", SHORT))]
+        return f"{_lead(self.late)}: {', '.join(filter(None, done))}, finish {_finish(self.late_then)}."
+
+
+def plan(
+    cues: Sequence[Cue],
+    *,
+    minutes: float,
+    level: str = "intermediate",
+    start: datetime | None = None,
+    breaks: Sequence[float] = (),
+    skip: Sequence[str] = (),
+    books: Sequence[Notebook] = (),
+    seconds: Mapping[CellKey, float] | None = None,
+) -> Plan:
+    """Cut a talk to fit.
+
+    minutes: from start to end, breaks included
+    breaks: minutes of each; they are spread over the talk, between two notebooks where there are several
+    skip: names of cues (03-zoom, by any of its cells) or of notebooks (03, 03_lora) to leave out anyway
+    books: the notebooks, to see which cells need which
+    seconds: what a cell is expected to run; cells that run silently take that time
+
+    Raises TooLong if the must cues do not fit at their shortest, ValueError for a word that means nothing.
+    """
+    talk = Talk(tuple(cues), tuple(books), seconds or {})
+    _demand(minutes, level, breaks=breaks)
+    treatments = {name: CUT for name in _skipped(talk, skip)}
+    first = Plan(talk, minutes, level, start, treatments=treatments)
+    fitted = _fit(first, over=lambda one: one.over + sum(breaks))
+    needed = fitted.total + sum(breaks)
+    if needed > minutes + TINY:
+        raise TooLong(_too_long(minutes, needed, skip=skip), by=needed - minutes)
+    return replace(fitted, breaks=_spread(fitted, breaks))
+
+
+def replan(plan: Plan, *, elapsed: float, position: str, spent: float | None = None) -> Advice:
+    """Say what to change at a point of the talk, so that it ends in time.
+
+    elapsed: minutes since the start, breaks that were held included
+    position: the name of the cue that is being presented
+    spent: minutes that this cue has taken so far; if left out, as many as `elapsed` is after its beginning
+
+    Only cues that are still to come are changed, and none that was cut comes back.
+    """
+    here = plan.item(position)
+    next_place = plan.items.index(here) + 1
+    spent = min(max(0.0, elapsed - here.begins), here.minutes) if spent is None else spent
+    done = elapsed + max(0.0, here.minutes - spent)  # minutes after the start, when this cue is over
+
+    def late(plan: Plan) -> float:  # changing what is over would not make it less
+        return done + sum(item.pause + item.minutes for item in plan.items[next_place:]) - plan.minutes
+
+    to_come = [item.cue.name for item in plan.items[next_place:]]
+    shorter = _fit(plan, over=late) if late(plan) > GRACE else plan
+    changed = {name: shorter.treatments[name] for name in to_come if _differ(plan, shorter, name)}
+    return Advice(changed, late(plan), late(shorter), behind=done - here.begins - here.minutes)
+
+
+def _differ(one: Plan, other: Plan, name: str) -> bool:
+    return one.treatments.get(name) != other.treatments.get(name)
+
+
+def _fit(plan: Plan, *, over: Callable[[Plan], float]) -> Plan:
+    """Shorten a plan stage by stage until it is not over its time or nothing is left to shorten."""
+    for priority, how in STAGES:
+        while over(plan) > TINY:
+            shorter = _shorter(plan, priority, how, over=over)
+            if shorter is None:
+                break
+            plan = shorter
+    return plan
+
+
+def _shorter(plan: Plan, priority: str, how: str, *, over: Callable[[Plan], float]) -> Plan | None:
+    """Change one cue: the one that is enough and saves least; if none is enough, the one that saves most.
+
+    Of two that save the same, the later one is taken. None if no change saves anything.
+    """
+    tried = [
+        replace(plan, treatments={**plan.treatments, item.cue.name: how})
+        for item in reversed(plan.items)
+        if item.cue.priority == priority and item.kept
+    ]
+    saving = [one for one in tried if over(one) < over(plan) - TINY]
+    enough = [one for one in saving if over(one) <= TINY]
+    if enough:
+        return max(enough, key=over)
+    return min(saving, key=over, default=None)
+
+
+def _skipped(talk: Talk, words: Sequence[str]) -> set[str]:
+    """Find the cues that words mean, and raise ValueError for a word that means none."""
+    found = set()
+    for word in words:
+        meant = {
+            cue.name
+            for cue in talk.cues
+            if word in (cue.sheet, cue.sheet[:2]) or word in {f"{cue.sheet[:2]}-{cell}" for cell in cue.cells}
+        }
+        if not meant:
+            names = ", ".join(cue.name for cue in talk.cues if cue.takes_time)
+            raise ValueError(f"There is no cue {word!r} to skip. There are: {names}; or a notebook's number.")
+        found |= meant
+    return found
+
+
+def _demand(minutes: float, level: str, *, breaks: Sequence[float]) -> None:
+    if minutes <= 0 or any(one <= 0 for one in breaks):
+        raise ValueError(f"Minutes must be above 0, got {minutes:g} and breaks of {list(breaks)}.")
+    if level not in cues.LEVELS:
+        raise ValueError(f"There is no level {level!r}. These are: {', '.join(cues.LEVELS)}.")
+
+
+def _too_long(minutes: float, needed: float, *, skip: Sequence[str]) -> str:
+    more = needed - minutes
+    also = "Skip a must cue by name" if not skip else "Skip more must cues by name"
+    return (
+        f"{minutes:g} minutes are {more:g} too few: the must cues at their shortest, the cells that run "
+        f"silently and the breaks take {needed:g}. {also} (--skip), or take {needed:g} minutes."
+    )
+
+
+def _spread(plan: Plan, breaks: Sequence[float]) -> tuple[Break, ...]:
+    """Put breaks at even distances, each where the next notebook or, if there are too few, cue is nearest."""
+    items = plan.items
+    between = [one for above, one in zip(items, items[1:], strict=False) if above.cue.sheet != one.cue.sheet]
+    doors = between if len(between) >= len(breaks) else [item for item in items if item.kept][1:]
+    if len(doors) < len(breaks):
+        raise ValueError(
+            f"There is no place for {len(breaks)} breaks between {len(doors) + 1} cues. Take fewer."
+        )
+    placed: list[Break] = []
+    for number, minutes in enumerate(breaks, start=1):
+        time = plan.total * number / (len(breaks) + 1)
+        door = min(doors, key=lambda item, time=time: abs(item.begins - time))
+        doors.remove(door)
+        placed.append(Break(minutes, door.cue.name))
+    return tuple(placed)
+
+
+def _listed(verb: str, treatments: Mapping[str, str], what: str) -> str:
+    names = [name for name, how in treatments.items() if how == what]
+    if len(names) > 4:  # a sentence has room for so many
+        names = [*names[:3], f"{len(names) - 3} more"]
+    return f"{verb} {', '.join(names[:-1])}{' and ' * (len(names) > 1)}{names[-1]}" if names else ""
+
+
+def _lead(late: float) -> str:
+    return f"{clock(late)} behind" if late > TINY else f"{clock(late)} in hand"
+
+
+def _finish(late: float) -> str:
+    if round(late * 60) == 0:
+        return "on time"
+    return f"{clock(late)} {'late' if late > 0 else 'early'}"
+
+
+def clock(minutes: float) -> str:
+    """Write minutes as minutes and seconds, without a sign.
+
+    >>> clock(1.3333), clock(-0.667)
+    ('1:20', '0:40')
+    """
+    total = round(abs(minutes) * 60)
+    return f"{total // 60}:{total % 60:02}"
+
+
+def timetable(plan: Plan, *, titles: Mapping[str, str] | None = None) -> str:
+    """Lay a plan out for reading: a line for each cue that is presented, with its time.
+
+    titles: of the sheets, by name
+    """
+    lines, sheet = [_headline(plan)], ""
+    for item in plan.items:
+        if item.pause:
+            lines.append(f"\n{_time(plan, item.begins - item.pause)}  {item.pause:4g}  Break")
+        if not (item.kept or item.silent):
+            continue
+        if item.cue.sheet != sheet:
+            sheet = item.cue.sheet
+            lines.append(f"\n{(titles or {}).get(sheet, sheet)}")
+        lines.append(_row(plan, item))
+    rest = f"{_time(plan, plan.total)}        End, {_finish(plan.over)}"
+    return "\n".join([*lines, "", rest, *_left_out(plan)])
+
+
+def _headline(plan: Plan) -> str:
+    kept = sum(item.kept for item in plan.items)
+    return f"{plan.minutes:g} minutes, {plan.level} level: {kept} cues"
+
+
+def _row(plan: Plan, item: Item) -> str:
+    if not item.kept:
+        return f"{'':5}        run silently: {', '.join(item.silent)}"
+    short = f", shortened from {item.cue.minutes:g}" if item.treatment == SHORT else ""
+    note = f"  ({item.cue.priority}{short})"
+    return f"{_time(plan, item.begins)}  {item.minutes:4g}  {item.cue.name:<24} {item.cue.title}{note}"
+
+
+def _time(plan: Plan, minutes: float) -> str:
+    if plan.start is None:
+        return f"{clock(minutes):>5}"
+    return (plan.start + timedelta(minutes=minutes)).strftime("%H:%M")
+
+
+def _left_out(plan: Plan) -> list[str]:
+    cut = [item.cue.name for item in plan.items if item.treatment == CUT]
+    return [f"Left out: {', '.join(cut)}"] if cut else []
+
+
+def main(argv: list[str]) -> int:
+    """Plan from the command line; ends with 1 if the time is too short."""
+    parser = argparse.ArgumentParser(prog="presenter plan", description="Cut the talk to fit and print it.")
+    parser.add_argument("--minutes", type=float, default=90, help="from start to end; default %(default)g")
+    parser.add_argument("--level", choices=cues.LEVELS, default="intermediate")
+    parser.add_argument("--start", type=clock_time, help="as 10:00; if left out, times count from 0:00")
+    parser.add_argument("--break", type=float, action="append", default=[], dest="breaks", metavar="MINUTES")
+    parser.add_argument("--skip", action="append", default=[], metavar="CUE", help="as 04-mixing, or 04")
+    options = parser.parse_args(argv)
+    try:
+        sheets = cues.read_all()
+        made = plan(
+            [cue for sheet in sheets for cue in sheet.cues],
+            minutes=options.minutes,
+            level=options.level,
+            start=options.start,
+            breaks=options.breaks,
+            skip=options.skip,
+            books=notebooks.read_all(),
+            seconds=expected_seconds(),
+        )
+    except ValueError as error:
+        print(f"presenter plan: {error}", file=sys.stderr)
+        return 1
+    print(timetable(made, titles={sheet.name: sheet.title for sheet in sheets}))
+    return 0
+
+
+def expected_seconds() -> dict[CellKey, float]:
+    """Read what each cell is expected to run on the machine at hand, as far as it was rehearsed."""
+    books = runtimes.read().get(runtimes.here(), {})
+    return {(name, cell): one.seconds for name, cells in books.items() for cell, one in cells.items()}
+
+
+def clock_time(text: str) -> datetime:
+    try:
+        time = datetime.strptime(text, "%H:%M").time()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time of day; write it as 10:00") from error
+    return datetime.combine(datetime.now().date(), time)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,303 @@
+"""The check: one broken fixture for every rule, and the sheets of this repository."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cue_sheets import LEVELS, cue, write_sheet
+
+from presenter import check, cues, runtimes
+from presenter.runtimes import Runtime
+from workshop import gallery
+
+CODE = "steps = 40\nsize = 128"
+
+
+class House:
+    """A folder of notebooks and one of cue sheets that agree, until a test breaks something."""
+
+    def __init__(self, folder: Path, write_notebook: Callable[..., Path]) -> None:
+        self.notebooks, self.sheets = folder / "notebooks", folder / "cues"
+        self.write_notebook = write_notebook
+        self.notebook("01_one", "# Title", CODE, "two = 2")
+        self.sheet("01_one", cue("cell-1"), cue("cell-2"))
+
+    def notebook(self, name: str, *cells: str) -> Path:
+        return self.write_notebook(self.notebooks / f"{name}.ipynb", *cells)
+
+    def sheet(self, name: str, *parts: str) -> Path:
+        return write_sheet(self.sheets / f"{name}.md", *parts)
+
+    def say(self, text: str) -> None:
+        """Put a text into the first cue."""
+        self.sheet("01_one", cue("cell-1", body=f"**Say.** {text}\n\n{LEVELS}"), cue("cell-2"))
+
+    def change(self, **changes: object) -> None:
+        """Change the notebook's file."""
+        path = self.notebooks / "01_one.ipynb"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    def series(self, *minutes: float, priority: str = "should") -> None:
+        """Make all seven notebooks, each with one cue of so many minutes, and one must cue of 1 minute."""
+        for number, one in enumerate(minutes, start=1):
+            name = f"0{number}_lesson"
+            self.notebook(name, "a = 1", "b = 2")
+            self.sheet(name, cue("cell-0", minutes=one, priority=priority), cue("cell-1", minutes=1))
+
+    @property
+    def faults(self) -> list[str]:
+        _, faults = check.check_all(self.sheets, books=self.notebooks)
+        folders = (f"{self.sheets}/", f"{self.notebooks}/")
+        return [str(fault).replace(folders[0], "").replace(folders[1], "") for fault in faults]
+
+    @property
+    def fault(self) -> str:
+        (fault,) = self.faults
+        return fault
+
+
+@pytest.fixture
+def house(tmp_path: Path, write_notebook: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> House:
+    monkeypatch.setattr(gallery, "FALLBACK", tmp_path / "fallback")
+    monkeypatch.setattr(runtimes, "FILE", tmp_path / "runtimes.json")
+    return House(tmp_path, write_notebook)
+
+
+def test_sheets_that_agree_with_their_notebooks_have_no_fault(house: House) -> None:
+    assert house.faults == []
+
+
+def test_code_cell_without_a_cue_is_named(house: House) -> None:
+    house.sheet("01_one", cue("cell-1"))
+    assert house.fault == (
+        "01_one.md: `cell-2`: this code cell has no cue. Add it to a cue, or write one for it after `cell-1`."
+    )
+
+
+def test_blank_and_markdown_cells_need_no_cue_and_a_markdown_cell_may_have_one(house: House) -> None:
+    house.notebook("01_one", "# Title", CODE, "two = 2", "   ")
+    house.sheet("01_one", cue("cell-0"), cue("cell-1"), cue("cell-2"))
+    assert house.faults == []
+
+
+def test_cue_for_a_cell_that_is_gone_says_which_is_nearest(house: House) -> None:
+    house.sheet("01_one", cue("cell-1 cell-2"), cue("cell-9"))
+    assert house.fault == "01_one.md:25: `cell-9`: 01_one.ipynb has no cell `cell-9`. Is it `cell-2`?"
+
+
+def test_cell_in_two_cues_is_named(house: House) -> None:
+    house.sheet("01_one", cue("cell-1"), cue("cell-2"), cue("cell-2"))
+    assert len(house.faults) == 2
+    assert "`cell-2` is in 2 cues. Leave it in one of them." in house.faults[0]
+
+
+def test_cues_follow_the_notebooks_order(house: House) -> None:
+    house.sheet("01_one", cue("cell-2"), cue("cell-1"))
+    assert "`cell-1` stands before the cell above it. Put cues and their cells into" in house.fault
+
+
+def test_two_cells_of_one_id_are_named(house: House) -> None:
+    notebook = json.loads((house.notebooks / "01_one.ipynb").read_text())
+    notebook["cells"][0]["id"] = "cell-1"
+    house.change(cells=notebook["cells"])
+    assert "01_one.ipynb: 2 cells have the id `cell-1`. Give each cell an id of its own." in house.faults
+
+
+def test_notebook_of_an_old_format_is_named(house: House) -> None:
+    house.change(nbformat_minor=4)
+    assert "01_one.ipynb: the format is 4.4; cells have ids from 4.5 on. Open it in JupyterLab" in house.fault
+
+
+def test_cell_without_an_id_is_named(house: House) -> None:
+    notebook = json.loads((house.notebooks / "01_one.ipynb").read_text())
+    del notebook["cells"][0]["id"]
+    house.change(cells=notebook["cells"])
+    assert house.fault.startswith("01_one.ipynb: a cell has no id.")
+
+
+def test_notebook_without_a_sheet_and_sheet_without_a_notebook_are_named(house: House) -> None:
+    house.notebook("02_two", "a = 1")
+    house.sheet("03_three", cue("cell-0"))
+    assert house.faults == [
+        "03_three.md: there is no notebook of this name. Rename the sheet, or add notebooks/03_three.ipynb",
+        "02_two.ipynb: there is no cue sheet for this notebook. Write presenter/cues/02_two.md",
+    ]
+
+
+def test_sheet_that_cannot_be_read_is_reported_beside_the_other_faults(house: House) -> None:
+    house.sheet("01_one", cue("cell-1", minutes="two", priority="nice"))
+    assert len(house.faults) == 2
+    assert "minutes is 'two'" in house.faults[0] and "`cell-2`: this code cell has no cue" in house.faults[1]
+
+
+@pytest.mark.parametrize("level", cues.LEVELS)
+def test_must_cue_has_something_to_say_at_each_level(level: str, house: House) -> None:
+    body = LEVELS.replace(f"### {level.capitalize()}\n\n- A point.", "")
+    house.sheet("01_one", cue("cell-1", body=body), cue("cell-2", body="", priority="should"))
+    assert f"`cell-1`: a must cue has nothing to say to {level} listeners. Write a list below" in house.fault
+
+
+def test_fallback_picture_must_be_there(house: House) -> None:
+    house.sheet("01_one", cue("cell-1", fallback="`face`"), cue("cell-2"))
+    assert "`cell-1`: there is no fallback picture `face`. Make it with `presenter rehearse" in house.fault
+    gallery.FALLBACK.mkdir()
+    (gallery.FALLBACK / "face.png").touch()
+    assert house.faults == []
+
+
+def test_cell_that_ran_for_long_needs_something_to_talk_about(house: House) -> None:
+    runtimes.write("a laptop", {"01_one": {"cell-2": Runtime(95.0, None, 1)}})
+    assert "`cell-2`: a cell of it ran for 95 s. Say what to talk about meanwhile" in house.fault
+    body = f"**While it runs.** Ask them.\n\n{LEVELS}"
+    house.sheet("01_one", cue("cell-1"), cue("cell-2", body=body))
+    assert house.faults == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{fact:dit.size}", "There is no fact named 'dit.size'"),
+        ("{facts:dit.blocks}", "{facts:dit.blocks} is neither a fact nor a runtime"),
+        ("{runtime:cell-7}", "there is no code cell `cell-7` to run. Is it `cell-"),
+        ("{runtime:09-cell-1}", "'09' is no notebook"),
+    ],
+)
+def test_fact_or_runtime_that_does_not_resolve_is_named_with_its_line(
+    text: str, said: str, house: House
+) -> None:
+    house.say(text)
+    assert house.fault.startswith("01_one.md:11: `cell-1`: ") and said in house.fault
+
+
+def test_facts_and_runtimes_that_resolve_are_no_fault(house: House) -> None:
+    house.say("It has {fact:dit.blocks} blocks; this takes {runtime:cell-1}, that {runtime:cell-2}.")
+    assert house.faults == []
+
+
+def test_fact_that_is_not_measured_yet_says_how_to_measure_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from presenter import facts
+
+    unmeasured = facts.Fact("dit.blocks", None, facts.NOT_MEASURED, "")
+    monkeypatch.setattr(facts, "_facts", lambda: {"dit.blocks": unmeasured})
+    house.say("{fact:dit.blocks} blocks.")
+    assert "the fact dit.blocks has no value yet. Measure it" in house.fault
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "28.8 billion",
+        "99",
+        "5 GB",
+        "7 s",
+        "3 minutes",
+        "9 %",
+        "2.5",
+        "1,024",
+        "8×",
+        "60-block",
+        "−20",
+        "4-GB",
+    ],
+)
+def test_typed_number_is_a_fault(typed: str, house: House) -> None:
+    house.say(f"It has {typed} of them.")
+    assert "01_one.md:11: `cell-1`: the number '" in house.fault
+    assert "is typed. Name a fact ({fact:…}, {runtime:…})" in house.fault
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Seed 0, and 3 pictures.",
+        "The MI300X, bf16, Qwen2.5-VL, Edit-2509 and 3-D positions.",
+        "40 steps at 128 px, as in the cell: 40.",
+        "In code: `1328 px` and ``x = 57.7 `GB` ``.",
+        "See [the next one](02_two.md) and 02 after 01.",
+        "{fact:pipeline.memory} of {fact:gpu.memory}.",
+        "A list:\n\n10. ten points\n\n```\n57.7 GB in a block\n```",
+    ],
+)
+def test_number_that_is_code_a_name_small_or_a_fact_is_no_fault(text: str, house: House) -> None:
+    house.say(text)
+    assert house.faults == []
+
+
+def test_number_of_another_cues_cell_is_still_typed(house: House) -> None:
+    house.sheet("01_one", cue("cell-1"), cue("cell-2", body=f"**Say.** 40 steps.\n\n{LEVELS}"))
+    assert "`cell-2`: the number '40' is typed" in house.fault
+
+
+def test_number_in_points_questions_sections_and_lead_is_found(house: House) -> None:
+    levels = LEVELS.replace("- A point.", "- It has 61 blocks.", 1)
+    ask = "### Ask\n\n- How many? — About 62."
+    parts = [cue("cell-1", body=f"{levels}\n\n{ask}"), cue("cell-2", title="The 63"), "## Closing\n\nSee 64."]
+    write_sheet(house.sheets / "01_one.md", *parts, top="# 01 · T\n\nSee 65.")
+    assert [fault.split("'")[1] for fault in house.faults] == ["65", "61", "62", "63", "64"]
+
+
+@pytest.mark.parametrize(
+    "link", ["[there](#cell:cell-2)", "[up](01_one.md#cell:cell-0)", "[far](05_edit.md#cell:first)"]
+)
+def test_link_to_a_cell_that_is_there_or_to_a_notebook_to_come_is_no_fault(link: str, house: House) -> None:
+    house.say(link)
+    assert house.faults == []
+
+
+def test_link_to_a_cell_that_is_gone_is_named(house: House) -> None:
+    house.say("[there](#cell:cell-22)")
+    assert "01_one.md:11: `cell-1`: the link to `cell-22` leads nowhere. Is it `cell-2`?" in house.fault
+
+
+def test_link_to_a_sheet_that_is_gone_is_named_once_the_series_is_whole(house: House) -> None:
+    (house.notebooks / "01_one.ipynb").unlink()
+    (house.sheets / "01_one.md").unlink()
+    house.series(*[10] * 7)
+    house.sheet(
+        "07_lesson", cue("cell-0", minutes=10, body=f"**Say.** [x](9.md#cell:a)\n\n{LEVELS}"), cue("cell-1")
+    )
+    assert "there is no sheet '9.md' to link to" in house.fault
+
+
+@pytest.mark.parametrize(
+    ("minutes", "priority", "said"),
+    [
+        (
+            12,
+            "should",
+            "the minutes of all cues sum to 91, not to 60–90. Change some of: 01 has 13, 02 has 13",
+        ),
+        (7, "should", "the minutes of all cues sum to 56, not to 60–90"),
+        (8, "must", "the must cues take 63 minutes, more than 45. Change some of: 01 has 9"),
+    ],
+)
+def test_sums_over_all_seven_sheets_are_judged(
+    minutes: float, priority: str, said: str, house: House
+) -> None:
+    (house.notebooks / "01_one.ipynb").unlink()
+    (house.sheets / "01_one.md").unlink()
+    house.series(*[minutes] * 6, priority=priority)
+    assert house.faults == []  # six of seven
+    house.series(*[minutes] * 7, priority=priority)
+    assert said in house.fault
+
+
+def test_command_prints_every_fault_and_ends_with_1(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = ["--cues", str(house.sheets), "--notebooks", str(house.notebooks)]
+    assert check.main(folders) == 0
+    assert "✓ 1 sheets, 2 cues, 4 minutes, of which 4 must; 02, 03" in capsys.readouterr().out
+    house.say("99 and 98.")
+    assert check.main(folders) == 1
+    printed = capsys.readouterr()
+    assert printed.err.count("✗") == 2 and printed.out.startswith("2 faults: ")
+
+
+def test_cue_sheets_of_this_repository_agree_with_its_notebooks() -> None:
+    sheets, faults = check.check_all()
+    assert sheets
+    assert [str(fault) for fault in faults] == []

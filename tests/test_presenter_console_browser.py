@@ -1,0 +1,476 @@
+"""The console in a real browser, beside a real JupyterLab: a talk with an error, a dead kernel and a cut.
+
+Chromium is driven over its DevTools protocol. WORKSHOP_SCREENSHOTS names a folder to keep the pictures in.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_presenter_console_server import TOKEN, Server
+
+from presenter.console import app, follow, hook
+
+websocket = pytest.importorskip(
+    "websocket", reason="websocket-client is not installed: pip install -e .[test]"
+)
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
+]
+FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0"]
+FLAGS += ["--disable-background-networking", "--disable-dev-shm-usage", "--hide-scrollbars"]
+PATIENCE = 60.0  # s; JupyterLab on a busy machine
+LAPTOP, PROJECTOR, NARROW = (1366, 768), (1280, 720), (390, 844)
+KEYS = {"PageDown": 34, "PageUp": 33, "ArrowRight": 39, "ArrowLeft": 37, "Escape": 27, "Enter": 13, "Tab": 9}
+DOMAINS = ("Page", "Runtime", "Log", "Network", "Accessibility")
+SHIFT = 8  # among CDP's modifiers
+# What a page said in its console, and errors of the page itself, such as a breach of its security policy.
+SAID = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+
+
+class Tab:
+    """One page of the browser."""
+
+    def __init__(self, address: str, *, domains: tuple[str, ...] = DOMAINS) -> None:
+        self.socket = websocket.create_connection(address, suppress_origin=True, timeout=60)
+        self.numbers = itertools.count(1)
+        self.said: list[dict] = []
+        self.asked: list[str] = []  # addresses that the page has loaded
+        for domain in domains:
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **parameters: Any) -> dict:
+        number = next(self.numbers)
+        self.socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        while True:
+            message = json.loads(self.socket.recv())
+            if message.get("method") in SAID:
+                self.said.append(message["params"])
+            if message.get("method") == "Network.requestWillBeSent":
+                self.asked.append(message["params"]["request"]["url"])
+            if message.get("id") == number:
+                assert "error" not in message, message
+                return message["result"]
+
+    def size(self, width: int, height: int) -> None:
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+
+    def js(self, expression: str) -> Any:
+        found = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in found, found["exceptionDetails"]
+        return found["result"].get("value")
+
+    def wait(self, expression: str) -> Any:
+        limit = time.monotonic() + PATIENCE
+        while time.monotonic() < limit:
+            value = self.js(f"(() => {{ try {{ return {expression} }} catch {{ return null }} }})()")
+            if value:
+                return value
+            time.sleep(0.05)
+        raise AssertionError(f"it never came true: {expression}; the page said {self.said}")
+
+    def text(self, element: str) -> str:
+        return self.js(f"document.getElementById('{element}').innerText")
+
+    def sees(self, element: str) -> bool:
+        return self.js(f"document.getElementById('{element}').checkVisibility()")
+
+    def wait_text(self, element: str, text: str) -> None:
+        self.wait(f"document.getElementById('{element}').innerText.includes({json.dumps(text)})")
+
+    def key(self, key: str, *, modifiers: int = 0) -> None:
+        code = KEYS.get(key) or (ord(key.upper()) if key.isalnum() else 0)
+        typed = {"text": "\r" if key == "Enter" else key} if len(key) == 1 or key == "Enter" else {}
+        shared = {"key": key, "windowsVirtualKeyCode": code, "modifiers": modifiers}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **shared, **typed)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **shared)
+
+    def click(self, expression: str) -> None:
+        box = self.js(
+            f"(() => {{ const element = {expression}; element.scrollIntoView({{block: 'center'}});"
+            " return element.getBoundingClientRect().toJSON() })()"
+        )
+        where = {"x": box["x"] + min(box["width"], 60) / 2, "y": box["y"] + box["height"] / 2}
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **where)
+
+    def picture(self, name: str) -> None:
+        folder = Path(os.environ.get("WORKSHOP_SCREENSHOTS") or "/dev/null")
+        if folder.is_dir():
+            shot = self.call("Page.captureScreenshot", format="png")["data"]
+            (folder / f"{name}.png").write_bytes(base64.b64decode(shot))
+
+
+class Browser:
+    """Chromium without a window."""
+
+    def __init__(self, profile: Path) -> None:
+        command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+        silent = subprocess.DEVNULL
+        self.process = subprocess.Popen(command, stdout=silent, stderr=silent, start_new_session=True)
+        port = profile / "DevToolsActivePort"
+        limit = time.monotonic() + PATIENCE
+        while not (port.exists() and port.read_text().strip()):
+            assert time.monotonic() < limit and self.process.poll() is None, "Chromium did not start"
+            time.sleep(0.1)
+        self.port = port.read_text().split()[0]
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/json/version", timeout=PATIENCE) as answer:
+            self.whole = Tab(json.load(answer)["webSocketDebuggerUrl"], domains=())
+        self.tabs: list[Tab] = [self.whole]
+
+    def open(self, address: str, size: tuple[int, int]) -> Tab:
+        asked = {
+            "url": "about:blank",
+            "newWindow": True,
+        }  # as on two screens: none of them is in the background
+        target = self.whole.call("Target.createTarget", **asked)["targetId"]
+        tab = Tab(f"ws://127.0.0.1:{self.port}/devtools/page/{target}")
+        self.tabs.append(tab)
+        tab.size(*size)
+        tab.call("Page.navigate", url=address)
+        return tab
+
+    def close(self) -> None:
+        for tab in self.tabs:
+            tab.socket.close()
+        os.killpg(self.process.pid, signal.SIGTERM)  # its own group: Chromium is many processes
+        self.process.wait(30)
+
+
+class Lab:
+    """JupyterLab on the lesson's first notebook, used by mouse and keyboard."""
+
+    def __init__(self, tab: Tab) -> None:
+        self.tab = tab
+        tab.wait("document.querySelectorAll('.jp-Notebook .jp-CodeCell .cm-content').length === 5")
+        tab.wait("document.querySelector('.jp-Notebook-ExecutionIndicator').dataset.status === 'idle'")
+
+    def run(self, number: int) -> None:
+        """Run a cell, counted from 0, as a hand does."""
+        self.tab.click(f"document.querySelectorAll('.jp-Notebook .jp-CodeCell .cm-content')[{number}]")
+        time.sleep(2 * follow.QUEUED)
+        self.tab.key("Enter", modifiers=SHIFT)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("house"), words=("--minutes", "15"))  # so 01-extra is cut
+    draw(server.folder / "pictures" / "dog.png")
+    runtimes = {"pocket model": {"01_first": {"slow": {"seconds": 5.0, "peak_gib": 0.2, "runs": 3}}}}
+    (server.folder / "runtimes.json").write_text(json.dumps(runtimes), encoding="utf-8")
+    server.start()
+    yield server
+    server.stop()
+
+
+def draw(path: Path) -> None:
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    words = PngInfo()
+    words.add_itxt("alt", "A drawn dog.")
+    words.add_itxt("made by", "pocket model")
+    Image.linear_gradient("L").resize((512, 512)).save(path, pnginfo=words)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    browser = Browser(tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
+
+
+def open_page(browser: Browser, server: Server, path: str, size: tuple[int, int]) -> Tab:
+    return browser.open(f"http://localhost:{server.port}/{path}?token={TOKEN}", size)
+
+
+def begin(console: Tab) -> None:
+    """Bring the talk to its beginning, whatever was before."""
+    if console.js("document.body.dataset.talk") != "ready":
+        console.key("e")
+        console.wait("document.getElementById('sure').open")
+        console.click("document.querySelector('#sure [value=yes]')")
+        console.wait("document.body.dataset.talk === 'ended'")
+        console.key("s")
+        console.wait("document.getElementById('sure').open")
+        console.click("document.querySelector('#sure [value=yes]')")
+    else:
+        console.key("s")
+    console.wait("document.body.dataset.talk === 'running'")
+    console.wait_text("title", "Hello")
+
+
+@pytest.fixture(scope="module")
+def console(browser: Browser, server: Server) -> Tab:
+    tab = open_page(browser, server, "presenter", LAPTOP)
+    tab.wait_text("title", "Hello")
+    return tab
+
+
+@pytest.fixture(scope="module")
+def stage(browser: Browser, server: Server) -> Tab:
+    tab = open_page(browser, server, "presenter/stage", PROJECTOR)
+    tab.wait_text("sheet", "01 · First")
+    return tab
+
+
+@pytest.fixture(scope="module")
+def lab(browser: Browser, server: Server) -> Lab:
+    return Lab(open_page(browser, server, "lab/tree/01_first.ipynb", LAPTOP))
+
+
+def test_talk_is_followed_through_an_error_to_the_fallback_on_the_projector(
+    console: Tab, stage: Tab, lab: Lab
+) -> None:
+    console.picture("1-before")
+    begin(console)
+    lab.run(0)
+    console.wait_text("run-state", "Ran")
+    assert console.text("title") == "Hello"  # its own cell does not move the talk
+    lab.run(1)
+    console.wait_text("title", "Slow")
+    console.wait_text("run-state", "Running")
+    assert "of 5.0 s expected" in console.text("run-time")
+    console.wait("document.body.classList.contains('waiting')")
+    assert console.sees("run-bar")
+    console.picture("2-waiting")
+    console.wait_text("run-state", "Ran")
+    console.wait_text("cell-id", "names")
+    lab.run(3)
+    console.wait_text("alarm-title", "An error in breaks")
+    assert console.text("alarm-message") == "ZeroDivisionError: division by zero"
+    assert "what it would have shown" in console.text("alarm-notes")
+    console.picture("3-error")
+    console.key("f")
+    stage.wait_text("title", "It breaks")
+    stage.wait("document.querySelector('img').naturalWidth === 512")
+    assert stage.js("document.querySelector('img').alt") == "A drawn dog."
+    assert "pocket model" in stage.js("document.querySelector('figcaption').innerText")
+    stage.picture("4-stage")
+    console.key("PageDown")  # a clicker goes on
+    console.wait_text("title", "Base")
+    stage.wait_text("sheet", "02 · Second")
+    assert not console.sees("alarm")
+
+
+def test_cell_run_again_or_run_all_does_not_move_the_talk(console: Tab, lab: Lab) -> None:
+    begin(console)
+    lab.run(3)
+    console.wait_text("title", "It breaks")
+    lab.run(0)
+    console.wait_text("run-cell", "hello")
+    time.sleep(0.5)
+    assert console.text("title") == "It breaks"
+
+
+def test_killed_kernel_is_told(console: Tab, lab: Lab, server: Server) -> None:
+    begin(console)
+    lab.run(1)
+    console.wait_text("run-state", "Running")
+    events = [json.loads(line) for line in (server.talk / app.EVENTS).read_text().splitlines()]
+    os.kill(events[-1]["pid"], signal.SIGKILL)
+    console.wait_text("alarm-title", "The kernel died in slow")
+    assert console.sees("run") and console.text("run-state") == "Kernel died"
+
+
+def test_late_talk_is_cut_accepted_and_undone(console: Tab) -> None:
+    begin(console)
+    console.click("document.querySelector('#cuts [data-act=keep]')")
+    console.wait_text("sentence", "behind: skip 01-extra, finish")
+    assert console.sees("accept") and "behind" in console.text("pace")
+    console.picture("5-behind")
+    console.key("a")
+    console.wait_text("cuts", "Extra")
+    console.wait("!document.getElementById('accept').checkVisibility()")
+    assert "Undo: skip 01-extra" in console.text("undo")
+    for title in ("Slow", "It breaks", "Base"):
+        console.key("ArrowRight")
+        console.wait_text("title", title)
+    console.key("u")
+    console.wait_text("undo", "Undo: take 01-extra back in")
+    console.key("ArrowLeft")
+    console.wait_text("title", "Extra")
+
+
+def test_nothing_is_reset_by_one_key(console: Tab) -> None:
+    begin(console)
+    console.key("ArrowRight")
+    console.wait_text("title", "Slow")
+    for key in ("s", "e"):
+        console.key(key)
+        time.sleep(0.3)
+        assert console.js("document.body.dataset.talk") == "running" and console.text("title") == "Slow"
+        if console.js("document.getElementById('sure').open"):
+            console.key("Enter")  # No has the focus
+            console.wait("!document.getElementById('sure').open")
+    assert console.js("document.body.dataset.talk") == "running" and console.text("title") == "Slow"
+
+
+def test_question_and_break_are_different(console: Tab) -> None:
+    begin(console)
+    console.key("q")
+    console.wait_text("sentence", "the clock goes on")
+    console.key("p")
+    console.wait_text("sentence", "the clock stands")
+    stands = console.text("elapsed")
+    time.sleep(2.5)
+    assert console.text("elapsed") == stands
+    console.key("p")
+    console.wait("document.body.dataset.talk === 'running'")
+
+
+def test_level_answers_and_outline_work_by_keyboard(console: Tab) -> None:
+    begin(console)
+    console.wait_text("points", "60 blocks")
+    console.key("1")
+    console.wait_text("points", "An easy point.")
+    assert "Three" not in console.text("questions")
+    console.key("h")
+    console.wait_text("questions", "Three")
+    console.picture("6-answers")
+    console.key("2")
+    console.key("o")
+    console.wait("document.getElementById('outline').open")
+    console.picture("7-outline")
+    console.key("Tab")
+    console.key("Enter")
+    console.key("Escape")
+
+
+def test_page_shows_the_same_after_a_reload_and_after_a_restart_of_the_server(
+    console: Tab, server: Server
+) -> None:
+    begin(console)
+    console.key("ArrowRight")
+    console.wait_text("title", "Slow")
+    console.key("q")
+    console.wait_text("sentence", "Question")
+    console.call("Page.reload")
+    console.wait_text("sentence", "Question")
+    assert console.text("title") == "Slow"
+    server.stop()
+    console.wait_text("lost", "No connection to the server since")
+    console.picture("8-lost")
+    server.start()
+    console.wait("!document.getElementById('lost').checkVisibility()")
+    console.call("Page.reload")
+    console.wait_text("title", "Slow")
+    console.wait_text("sentence", "Question")
+
+
+def test_lag_from_the_kernel_to_the_page_is_short(
+    console: Tab, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JPY_SESSION_NAME", "01_first.ipynb")
+    kernel = hook.Hook(str(server.talk / app.EVENTS))
+    console.js(
+        "window.seen = []; window.shown = document.getElementById('run-cell');"
+        "new MutationObserver(() => seen.push([shown.innerText, Date.now() / 1000]))"
+        ".observe(shown, {childList: true, characterData: true, subtree: true})"
+    )
+    sent = []
+    for number in range(40):
+        sent.append(time.time())
+        kernel.write("pre", cell=str(number))
+        kernel.write("post", cell=str(number))
+        time.sleep(0.05 + 0.013 * (number % 11))
+    console.wait("seen.some(([cell]) => cell === '39')")
+    seen = [(int(cell), at) for cell, at in console.js("seen")]
+    # Of two cells between two looks only the later one is shown; the page then knows of both.
+    lags = [min(at for cell, at in seen if cell >= number) - at for number, at in enumerate(sent)]
+    assert statistics.quantiles(lags, n=20)[-1] <= 0.150, sorted(round(lag * 1000) for lag in lags)
+
+
+@pytest.mark.parametrize("size", [LAPTOP, (1024, 640), (1920, 1080), NARROW])
+def test_page_fits_small_and_large_screens(console: Tab, size: tuple[int, int]) -> None:
+    console.size(*size)
+    console.picture(f"9-{size[0]}x{size[1]}")
+    beyond = "(e) => e.getBoundingClientRect().right > innerWidth + 1"
+    wide = f"[...document.querySelectorAll('body *')].filter({beyond})"
+    clipped = ".filter((e) => !e.closest('pre, .skip')).map((e) => `${e.tagName}#${e.id}`)"
+    assert console.js(wide + clipped) == []
+    assert console.js("document.scrollingElement.scrollWidth <= innerWidth")
+    assert console.js("document.querySelector('footer').getBoundingClientRect().bottom <= innerHeight")
+    console.size(*LAPTOP)
+
+
+def test_light_and_larger_text_are_remembered(console: Tab) -> None:
+    console.key("d")
+    console.key("+")
+    console.key("+")
+    console.call("Page.reload")
+    console.wait("document.getElementById('title').innerText.length > 1")
+    assert console.js("document.documentElement.dataset.light") == "light"
+    assert console.js("getComputedStyle(document.documentElement).fontSize") == "19.2px"
+    console.picture("10-light")
+    for key in ("d", "-", "-"):
+        console.key(key)
+
+
+def test_screen_reader_finds_names_headings_and_landmarks(console: Tab) -> None:
+    nodes = [node for node in console.call("Accessibility.getFullAXTree")["nodes"] if not node["ignored"]]
+    named = {(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes}
+    assert {"main", "banner", "complementary", "contentinfo"} <= {role for role, _ in named}
+    assert [
+        node for node in named if node[0] in ("button", "link", "meter", "progressbar") and not node[1]
+    ] == []
+    levels = [
+        int(property["value"]["value"])
+        for node in nodes
+        if node["role"]["value"] == "heading"
+        for property in node["properties"]
+        if property["name"] == "level"
+    ]
+    assert levels.count(1) == 1 and max(levels) <= 3
+
+
+def test_text_can_be_read_on_its_ground(console: Tab) -> None:
+    contrast = """(() => {
+      const style = getComputedStyle(document.documentElement);
+      const light = (name) => {
+        const hex = style.getPropertyValue(name).trim().slice(1).replace(/^(.)(.)(.)$/, '$1$1$2$2$3$3');
+        const [r, g, b] = [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16) / 255)
+          .map((c) => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+      };
+      const inks = ['--ink', '--soft', '--accent', '--good', '--bad', '--hl-comment'].map(light);
+      return ['--paper', '--card'].map(light).flatMap((ground) => inks.map((ink) =>
+        (Math.max(ground, ink) + 0.05) / (Math.min(ground, ink) + 0.05)));
+    })()"""
+    for light in ("dark", "light"):
+        console.js(f"document.documentElement.dataset.light = '{light}'")
+        assert min(console.js(contrast)) >= 4.5  # WCAG AA
+    console.js("document.documentElement.dataset.light = 'dark'")
+
+
+def test_pages_load_nothing_from_elsewhere_and_break_no_rule(
+    console: Tab, stage: Tab, server: Server
+) -> None:
+    for tab in (console, stage):
+        tab.js("1")  # takes in what the page has said meanwhile
+        assert tab.asked and all(
+            address.startswith(f"http://localhost:{server.port}/") for address in tab.asked
+        )
+        said = [one for one in tab.said if "ERR_" not in json.dumps(one)]  # but for the server's restart
+        assert said == []

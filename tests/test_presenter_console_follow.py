@@ -1,0 +1,361 @@
+"""The hook and the follower against real kernels: every way in which a cell can begin and end."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from jupyter_client.manager import KernelManager
+from traitlets.config import Config
+
+from presenter.console import follow, hook
+
+START_TIMEOUT = 120  # s
+HUNGRY = "class OutOfMemoryError(RuntimeError): pass\nraise OutOfMemoryError('HIP out of memory. Tried…')"
+
+
+class Kernel:
+    """A kernel that is followed as the console's are, and the log that it writes."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.log = folder / "events.jsonl"
+        self.tail = follow.Tail(self.log)
+        self.kernels = follow.Kernels()
+        inherited = os.environ | {"JPY_SESSION_NAME": "notebooks/02_inference.ipynb"} | environment
+        follow.watch(inherited, log=self.log)
+        self.manager = KernelManager(config=Config(KernelManager={"transport_encryption": "auto"}))
+        self.manager.start_kernel(env=inherited, cwd=str(folder))
+        self.connect()
+
+    def connect(self) -> None:
+        self.client = self.manager.blocking_client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=START_TIMEOUT)
+
+    def send(self, source: str, *, cell: str = "") -> str:
+        """Ask for a cell's execution as JupyterLab does, with its id in the metadata."""
+        content = {"code": source, "silent": False, "store_history": True, "allow_stdin": False}
+        content |= {"user_expressions": {}, "stop_on_error": False}
+        message = self.client.session.msg(
+            "execute_request", content, metadata={"cellId": cell} if cell else {}
+        )
+        self.client.shell_channel.send(message)
+        return message["header"]["msg_id"]
+
+    def run(self, source: str, *, cell: str = "") -> dict:
+        return self.reply(self.send(source, cell=cell))
+
+    def reply(self, request: str) -> dict:
+        while True:
+            reply = self.client.get_shell_msg(timeout=START_TIMEOUT)
+            if reply["parent_header"].get("msg_id") == request:
+                return reply["content"]
+
+    def events(self) -> list[follow.Event]:
+        """Read what is new, and let the follower see it."""
+        new = self.tail.read()
+        for event in new:
+            self.kernels.see(event)
+        return new
+
+    def wait_for(self, kind: str) -> follow.Event:
+        limit = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < limit:
+            for event in self.events():
+                if event.event == kind:
+                    return event
+            time.sleep(0.02)
+        raise AssertionError(f"no {kind} event came")
+
+    def stop(self) -> None:
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+        self.manager.cleanup_resources()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Kernel]]:
+    started: list[Kernel] = []
+
+    def start(**environment: str) -> Kernel:
+        started.append(Kernel(tmp_path, **environment))
+        return started[-1]
+
+    yield start
+    for kernel in started:
+        kernel.stop()
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    kernel = Kernel(tmp_path_factory.mktemp("kernel"))
+    yield kernel
+    kernel.stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_unread(request: pytest.FixtureRequest) -> None:
+    if "kernel" in request.fixturenames:
+        request.getfixturevalue("kernel").events()
+
+
+def short(events: list[follow.Event]) -> list[tuple[str, str]]:
+    return [(event.event, event.cell) for event in events]
+
+
+def event(kind: str, *, at: float = 1000.0, pid: int = 1, cell: str = "", **more: object) -> follow.Event:
+    return follow.Event(at, kind, pid, "notebooks/02_inference.ipynb", cell, **more)
+
+
+def test_first_cell_of_a_new_kernel_is_seen(start: Callable[..., Kernel]) -> None:
+    kernel = start()
+    kernel.run("1 + 1", cell="first")
+    assert short(kernel.events()) == [("start", ""), ("pre", "first"), ("post", "first")]
+    (run,) = kernel.kernels.runs
+    assert (run.notebook, run.cell, run.state) == ("02_inference", "first", "done")
+    assert 0 <= run.ended - run.began < 60 and abs(time.time() - run.began) < 60
+
+
+def test_notebook_finds_no_trace_of_the_hook(kernel: Kernel) -> None:
+    reply = kernel.run("assert not [n for n in globals() if 'startup' in n.lower() or 'hook' in n.lower()]")
+    assert reply["status"] == "ok", reply
+    reply = kernel.run("import os; assert not {'PYTHONSTARTUP', 'PRESENTER_EVENTS'} & set(os.environ)")
+    assert reply["status"] == "ok", reply
+
+
+@pytest.mark.parametrize(
+    ("source", "state", "error"),
+    [
+        ("1 / 0", "failed", "ZeroDivisionError"),
+        ("this is no Python", "failed", "SyntaxError"),
+        ("raise MemoryError('one pipeline needs 54 GiB')", "out of memory", "MemoryError"),
+        (HUNGRY, "out of memory", "OutOfMemoryError"),
+        ("raise RuntimeError('CUDA error: out of memory')", "out of memory", "RuntimeError"),
+        ("await __import__('asyncio').sleep(0)\n1 / 0", "failed", "ZeroDivisionError"),
+    ],
+)
+def test_error_is_told_with_its_kind(kernel: Kernel, source: str, state: str, error: str) -> None:
+    kernel.run(source, cell="bad")
+    assert short(kernel.events()) == [("pre", "bad"), ("post", "bad")]
+    run = kernel.kernels.runs[-1]
+    assert (run.state, run.error) == (state, error)
+    assert run.message and len(run.message) <= hook.MESSAGE_LENGTH
+
+
+def test_only_the_first_line_of_an_error_is_kept(kernel: Kernel) -> None:
+    kernel.run("raise ValueError('x' * 5000 + '\\nsecond line')", cell="long")
+    kernel.events()
+    assert kernel.kernels.runs[-1].message == "x" * hook.MESSAGE_LENGTH
+
+
+def test_interrupt_is_told_from_an_error(kernel: Kernel) -> None:
+    request = kernel.send("import time\ntime.sleep(60)", cell="long")
+    kernel.wait_for("pre")
+    time.sleep(0.2)  # into the sleep
+    kernel.manager.interrupt_kernel()
+    kernel.reply(request)
+    kernel.wait_for("post")
+    assert kernel.kernels.runs[-1].state == "interrupted"
+    assert kernel.kernels.running == []
+
+
+def test_runs_inside_a_run_are_not_taken_for_cells(kernel: Kernel) -> None:
+    kernel.run("%%capture\nprint('inside')\nget_ipython().run_cell('1 + 1')", cell="outside")
+    assert short(kernel.events()) == [("pre", "outside"), ("post", "outside")]
+    assert kernel.kernels.runs[-1].state == "done"
+
+
+def test_runs_without_an_id_are_left_out(kernel: Kernel) -> None:
+    kernel.run("'from papermill, or from a console'")
+    assert kernel.events() == []
+
+
+def test_blank_cell_ends_without_having_begun(kernel: Kernel) -> None:
+    before = len(kernel.kernels.runs)
+    kernel.run("   ", cell="blank")
+    assert short(kernel.events()) == [("post", "blank")]
+    assert len(kernel.kernels.runs) == before and kernel.kernels.running == []
+
+
+def test_order_is_kept_under_heavy_output(kernel: Kernel) -> None:
+    names = [f"cell-{number}" for number in range(40)]
+    loud = "import sys\nfor _ in range(200): print('x' * 500); print('y' * 500, file=sys.stderr)"
+    last = [kernel.send(loud, cell=name) for name in names][-1]
+    seen: list[tuple[str, str]] = []
+    limit = time.monotonic() + START_TIMEOUT
+    while len(seen) < 2 * len(names) and time.monotonic() < limit:
+        seen += short(kernel.events())
+        time.sleep(0.02)
+    kernel.reply(last)
+    assert seen == [(kind, name) for name in names for kind in ("pre", "post")]
+    assert kernel.tail.unreadable == 0
+
+
+def test_cells_that_waited_are_told_from_cells_run_by_hand(kernel: Kernel) -> None:
+    for name in ("by hand", "next by hand"):
+        time.sleep(2 * follow.QUEUED)
+        kernel.run("1 + 1", cell=name)
+    last = [kernel.send("1 + 1", cell=name) for name in ("run all 1", "run all 2", "run all 3")][-1]
+    kernel.reply(last)
+    kernel.events()
+    queued = {run.cell: run.queued for run in kernel.kernels.runs}
+    assert not queued["by hand"] and not queued["next by hand"]
+    assert queued["run all 2"] and queued["run all 3"]
+
+
+def test_restarted_kernel_is_followed_from_its_first_cell(start: Callable[..., Kernel]) -> None:
+    kernel = start()
+    kernel.run("1 + 1", cell="before")
+    kernel.client.stop_channels()
+    kernel.manager.restart_kernel()
+    kernel.connect()
+    kernel.run("1 + 1", cell="after")
+    events = kernel.events()
+    assert ("stop", "") in short(events)
+    assert short(events)[-3:] == [("start", ""), ("pre", "after"), ("post", "after")]
+    assert kernel.kernels.ran("02_inference") == {"after"}  # what ran before is forgotten with its variables
+
+
+def test_killed_kernel_is_noticed_from_outside(start: Callable[..., Kernel]) -> None:
+    kernel = start()
+    kernel.send(
+        "import os, signal, time\ntime.sleep(0.5)\nos.kill(os.getpid(), signal.SIGKILL)", cell="fatal"
+    )
+    kernel.wait_for("pre")
+    assert kernel.kernels.lost(now=time.time()) == []  # it still runs
+    limit = time.monotonic() + 30
+    lost: list[follow.Run] = []
+    while not lost and time.monotonic() < limit:
+        time.sleep(0.1)
+        lost = kernel.kernels.lost(now=time.time())
+    assert [(run.cell, run.state) for run in lost] == [("fatal", "died")]
+    assert short(kernel.events()) == []  # it said nothing
+    assert kernel.kernels.lost(now=time.time()) == []  # and is told once
+
+
+def test_startup_file_of_before_still_runs(start: Callable[..., Kernel], tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text("import math\nMINE = 41\n", encoding="utf-8")
+    kernel = start(PYTHONSTARTUP=str(own))
+    reply = kernel.run("import os\nassert MINE == 41 and math.pi > 3", cell="uses it")
+    assert reply["status"] == "ok", reply
+    assert short(kernel.events()) == [("start", ""), ("pre", "uses it"), ("post", "uses it")]
+    told = kernel.run(f"assert os.environ['PYTHONSTARTUP'] == {str(own)!r}")
+    assert told["status"] == "ok", told  # what the kernel starts itself gets the person's own file
+
+
+def test_broken_startup_file_of_before_does_not_stop_the_following(
+    start: Callable[..., Kernel], tmp_path: Path
+) -> None:
+    own = tmp_path / "own.py"
+    own.write_text("1 / 0\n", encoding="utf-8")
+    kernel = start(PYTHONSTARTUP=str(own))
+    kernel.run("1 + 1", cell="first")
+    assert short(kernel.events()) == [("start", ""), ("pre", "first"), ("post", "first")]
+
+
+def test_terminal_runs_only_the_startup_file_of_before(tmp_path: Path) -> None:
+    own, log = tmp_path / "own.py", tmp_path / "events.jsonl"
+    own.write_text("print('mine')\n", encoding="utf-8")
+    environment = os.environ | {"PYTHONSTARTUP": str(own)}
+    follow.watch(environment, log=log)
+    done = subprocess.run(
+        [sys.executable, "-i"], input="", env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "mine\n", done.stderr
+    assert log.read_text(encoding="utf-8") == ""
+
+
+def test_watching_twice_chains_nothing_to_itself(tmp_path: Path) -> None:
+    environment: dict[str, str] = {}
+    follow.watch(environment, log=tmp_path / "first.jsonl")
+    follow.watch(environment, log=tmp_path / "second.jsonl")
+    assert "PRESENTER_STARTUP" not in environment
+    assert environment["PRESENTER_EVENTS"].endswith("second.jsonl")
+
+
+def test_log_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    log = tmp_path / "events.jsonl"
+    log.touch(mode=0o644)
+    follow.watch({}, log=log)
+    assert log.stat().st_mode & 0o777 == 0o600
+    log.unlink()
+    hook.Hook(str(log)).write("start")  # the log was moved away, and a kernel makes it anew
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_full_disk_does_not_stop_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*anything: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    following = hook.Hook(str(tmp_path / "events.jsonl"))
+    monkeypatch.setattr(hook.os, "write", full)
+    following.before(SimpleNamespace(cell_id="first"))
+
+
+def test_event_costs_at_most_20_microseconds(tmp_path: Path) -> None:
+    measured = hook.Hook(str(tmp_path / "events.jsonl"))
+    info = SimpleNamespace(cell_id="strength-grid")
+    costs = []
+    for _ in range(20):
+        begin = time.perf_counter()
+        for _ in range(100):
+            measured.before(info)
+        costs.append((time.perf_counter() - begin) / 100)
+    cost = statistics.median(costs)  # other programs may take the core for a while
+    assert cost <= 20e-6, f"{cost * 1e6:.1f} µs an event"
+
+
+def test_tail_gives_a_line_only_when_it_is_whole(tmp_path: Path) -> None:
+    log = tmp_path / "events.jsonl"
+    tail = follow.Tail(log)
+    assert tail.read() == []  # the log is not there yet
+    line = json.dumps({"at": 1.0, "event": "pre", "pid": 7, "notebook": "n.ipynb", "cell": "첫"}).encode()
+    with log.open("ab") as file:
+        for piece in (line[:20], line[20:-3], line[-3:]):
+            file.write(piece)
+            file.flush()
+            assert tail.read() == []
+        file.write(b"\n")
+    assert [event.cell for event in tail.read()] == ["첫"]
+
+
+def test_lines_that_are_no_events_are_counted_and_skipped(tmp_path: Path) -> None:
+    log = tmp_path / "events.jsonl"
+    good = b'{"at": 1.0, "event": "pre", "pid": 7, "notebook": "", "cell": "after"}\n'
+    log.write_bytes(
+        b"\0\0\0\n" + b'{"at": 1.0}\n' + b"[1]\n" + b'{"at":1,"event":"boo","pid":1,"notebook":""}\n' + good
+    )
+    tail = follow.Tail(log)
+    assert [event.cell for event in tail.read()] == ["after"]
+    assert tail.unreadable == 4
+
+
+def test_emptied_log_is_read_from_its_beginning(tmp_path: Path) -> None:
+    log = tmp_path / "events.jsonl"
+    line = b'{"at": 1.0, "event": "pre", "pid": 7, "notebook": "", "cell": "after"}\n'
+    log.write_bytes(line * 3)
+    tail = follow.Tail(log)
+    assert len(tail.read()) == 3
+    log.write_bytes(line)
+    assert len(tail.read()) == 1
+
+
+def test_cell_that_never_ended_died_when_the_next_begins() -> None:
+    kernels = follow.Kernels()
+    for one in (event("pre", cell="lost"), event("pre", at=1005.0, cell="next")):
+        kernels.see(one)
+    assert [(run.cell, run.state) for run in kernels.runs] == [("lost", "died"), ("next", "running")]
+
+
+def test_process_that_took_over_an_id_is_not_the_kernel() -> None:
+    assert follow.alive(os.getpid(), since=time.time())
+    assert not follow.alive(os.getpid(), since=1.0)  # this process began after 1970
