@@ -297,6 +297,18 @@ def test_words_are_read_from_the_last_five_tokens_of_each_prompt():
     assert read[:, :, 0].tolist() == [[4, 5, 6, 7, 8], [15, 16, 17, 18, 19]]
 
 
+def test_artaug_leaves_the_base_alone_where_the_scene_is_decided():
+    torch.manual_seed(0)
+    stage = base_stage.ArtAugStage.__new__(base_stage.ArtAugStage)
+    stage.device, stage.base = "cpu", base_stage.AskedDiT().requires_grad_(False)
+    latents, velocity = torch.randn(2, 16, 16, 16), torch.randn(2, 16, 16, 16)
+    sigma, words = torch.tensor([0.5, 0.7]), (torch.randn(2, 8, architecture.WIDTH), torch.tensor([8, 5]))
+    wanted = stage.wanted(velocity, latents, sigma, words=words, fast=False)
+    assert torch.equal(wanted[0], velocity[0])
+    of_base = stage.predict(latents, sigma, words, (), fast=False, network=stage.base)[0]
+    assert torch.equal(wanted[1], of_base[1])
+
+
 def test_without_checkpoints_the_stages_build_on_what_ships(tmp_path: Path):
     prompts = text_stage.Prompts(tmp_path)
     assert prompts.folder == train.SHIPPED / "tokenizer"

@@ -50,6 +50,9 @@ Words = tuple[torch.Tensor, torch.Tensor]
 SHOWN_BELOW = 0.85
 """Noisier predictions are too vague to compare their features."""
 
+SCENE_ABOVE = 0.6
+"""At noisier levels it is decided what a picture shows; ArtAug leaves the base alone there."""
+
 
 def load_vae(folder: Path) -> QwenImageVAE:
     """The trained VAE with normalised latents, in float32, for inference."""
@@ -230,13 +233,14 @@ class BaseStage:
     name, steps, rate, batch, ema = "base", 20000, 1.2e-3, 64, 0.998
     pool = 8
     begins, rank, rich = "", 0, False
+    shown_below = SHOWN_BELOW
 
     def __init__(self, folder: Path, device: str) -> None:
         from workshop.pocket.feature_stage import feature_error, load_features
 
         self.device, self.folder = device, folder
         self.prompts, self.encoder = Prompts(folder), load_encoder(folder).to(device)
-        self.network = self.begin().to(device)
+        self.network = self.begin(self.rank).to(device)
         count, seed = RICH if self.rich else PLAIN
         self.scenes = rendered(folder, count, seed=seed, rich=self.rich)[0]
         self.couples = [i for i, scene in enumerate(self.scenes) if scene.kind == "couple"]
@@ -247,9 +251,9 @@ class BaseStage:
         self.features = load_features(folder).to(device) if has_checkpoint(folder, "feature") else None
         self.fast_error = compiled(feature_error)
 
-    def begin(self) -> AskedDiT:
-        """The network before its first step: new, or that of the stage it begins from, and with a LoRA if it
-        has a rank."""
+    def begin(self, rank: int) -> AskedDiT:
+        """The network before its first step: new, or that of the stage it begins from, and with a LoRA if
+        there is a rank."""
         network = AskedDiT()
         if not self.begins:
             start_small(network)
@@ -258,7 +262,7 @@ class BaseStage:
             network.load_state_dict(trained(self.folder, self.begins))
         else:
             network.load_state_dict(shipped(SHIPPED_DIT[self.begins]), strict=False)
-        return with_lora(network, self.rank) if self.rank else network
+        return with_lora(network, rank) if rank else network
 
     def said(self, step: int) -> list[tuple[int, Caption]]:
         """Scene numbers and captions of this step."""
@@ -327,7 +331,8 @@ class BaseStage:
         sigma = random_sigma(len(latents)).to(self.device)
         mixed = torch.lerp(latents, noise, sigma.view(-1, 1, 1, 1))
         predicted, middle = self.predict(mixed, sigma, words, references, fast=fast)
-        flow = (predicted - (noise - latents)).square().mean()
+        wanted = self.wanted(noise - latents, mixed, sigma, words=words, fast=fast)
+        flow = (predicted - wanted).square().mean()
         with torch.autocast(self.device, torch.bfloat16):
             logits = self.network.readout(F.layer_norm(middle, (WIDTH,)))
         targets = torch.tensor([answers(named) for named in asked], device=self.device)
@@ -337,8 +342,14 @@ class BaseStage:
             drawn = mixed - sigma.view(-1, 1, 1, 1) * predicted
             with torch.autocast(self.device, torch.bfloat16):
                 error = self.fast_error(self.features, drawn, latents)
-            loss = loss + FEATURE_WEIGHT * (error * (sigma < SHOWN_BELOW)).mean()
+            loss = loss + FEATURE_WEIGHT * (error * (sigma < self.shown_below)).mean()
         return loss, flow, right
+
+    def wanted(
+        self, velocity: torch.Tensor, mixed: torch.Tensor, sigma: torch.Tensor, *, words: Words, fast: bool
+    ) -> torch.Tensor:
+        """What is to be predicted: the velocity of the render."""
+        return velocity
 
     def predict(
         self,
@@ -348,16 +359,18 @@ class BaseStage:
         references: Sequence[torch.Tensor],
         *,
         fast: bool,
+        network: AskedDiT | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Velocity in float32 and the image tokens in the middle."""
+        """Velocity in float32 and the image tokens in the middle; of the stage's network if none is given."""
+        network = network or self.network
         (text, lengths), pictures = words, 1 + len(references)
         mask = key_mask(lengths, text.shape[1], 64 * pictures).to(self.device).bfloat16()
         with trainable(), torch.autocast(self.device, torch.bfloat16):
-            turns = rotary(self.network, text.shape[1], self.device, pictures=pictures)
+            turns = rotary(network, text.shape[1], self.device, pictures=pictures)
             for tensor, tokens in ((text, 1), (mask, 3), (turns[1], 0)):
                 torch._dynamo.mark_dynamic(tensor, tokens)
             forward = self.fast_velocity if fast else velocity_and_middle
-            predicted, middle = forward(self.network, mixed, sigma, text, mask, turns, references)
+            predicted, middle = forward(network, mixed, sigma, text, mask, turns, references)
         return predicted.float(), middle
 
     @torch.no_grad()
@@ -390,11 +403,23 @@ def asked_loss(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tenso
 
 
 class ArtAugStage(BaseStage):
-    """A LoRA on the base, from rich renders of the same world."""
+    """A LoRA on the base, from rich renders of the same world: another finish, the same scene."""
 
     name, steps, rate, batch, ema = "artaug", 500, 1e-3, 32, 0.99
     rank, begins = 32, "base"
-    rich = True
+    rich, shown_below = True, SCENE_ABOVE
+
+    def __init__(self, folder: Path, device: str) -> None:
+        super().__init__(folder, device)
+        self.base = self.begin(rank=0).to(device).requires_grad_(False)
+
+    @torch.no_grad()
+    def wanted(
+        self, velocity: torch.Tensor, mixed: torch.Tensor, sigma: torch.Tensor, *, words: Words, fast: bool
+    ) -> torch.Tensor:
+        """The velocity of the render; where the scene is decided, what the base alone predicts."""
+        base = self.predict(mixed, sigma, words, (), fast=fast, network=self.base)[0]
+        return torch.where(sigma.view(-1, 1, 1, 1) < SCENE_ABOVE, velocity, base)
 
 
 def make(name: str, folder: Path, device: str) -> BaseStage:
