@@ -160,6 +160,15 @@ def test_an_amdsmi_that_raises_is_reported_and_not_fatal(
     assert capsys.readouterr().out == ""
 
 
+def test_without_torch_the_only_card_is_read_and_several_are_not_told_apart(monkeypatch):
+    usage = {"vram_used": 1024, "vram_total": 196_592}
+    amdsmi(monkeypatch, usage=usage)
+    assert memory.card_from_amdsmi().used == 2**30
+    amdsmi(monkeypatch, usage=usage, cards=("01", "02"))
+    found = memory.card_from_amdsmi()
+    assert found.used is None and "which of the 2 cards is in use, only torch knows" in found.note
+
+
 def test_an_amdsmi_that_raises_while_it_is_imported_is_reported(pod, monkeypatch, tmp_path, capsys):
     (tmp_path / "amdsmi.py").write_text("print('loading')\nraise KeyError('ROCM_PATH')\n", encoding="utf-8")
     monkeypatch.setattr(memory, "AMDSMI_HOME", str(tmp_path))

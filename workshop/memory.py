@@ -256,11 +256,15 @@ def _card(torch: ModuleType) -> Reading:
         return Reading(total - free, total, f"{name}, everybody on it")
     if not torch.version.hip:
         return Reading(note=f"{name}; {why}")
-    smi = _card_from_amdsmi(torch)
+    smi = card_from_amdsmi(torch)
     return Reading(smi.used, smi.total, f"{name}; {why}; {smi.note}")
 
 
-def _card_from_amdsmi(torch: ModuleType) -> Reading:
+def card_from_amdsmi(torch: ModuleType | None = None) -> Reading:
+    """Ask AMD's library for the memory of the card; without torch only where there is one card.
+
+    What goes wrong is in the note.
+    """
     # Importing amdsmi and calling it can raise nearly anything (KeyError, OSError, AttributeError, its own),
     # and it prints to stdout; whatever it is, the report says it and goes on.
     noise = io.StringIO()
@@ -287,11 +291,13 @@ def _import_amdsmi() -> ModuleType:
     return amdsmi
 
 
-def _handle(amdsmi: ModuleType, torch: ModuleType) -> Any:
+def _handle(amdsmi: ModuleType, torch: ModuleType | None) -> Any:
     # amdsmi's order of cards is not HIP's: with several, the PCI address decides.
     handles = amdsmi.amdsmi_get_processor_handles()
     if len(handles) == 1:
         return handles[0]
+    if torch is None:
+        raise LookupError(f"which of the {len(handles)} cards is in use, only torch knows")
     card = torch.cuda.get_device_properties(torch.cuda.current_device())
     address = f"{card.pci_domain_id:04x}:{card.pci_bus_id:02x}:{card.pci_device_id:02x}"
     for handle in handles:

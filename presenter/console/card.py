@@ -17,7 +17,7 @@ def reading(*, cards: str = run.CARDS) -> tuple[str, Reading]:
     if found:
         return "GPU", max(found, key=lambda one: one.used / one.total)
     if Path(memory.AMDSMI_HOME).is_dir():
-        smi = memory._card_from_amdsmi(None)  # torch would only tell several cards apart
+        smi = memory.card_from_amdsmi()
         if smi.used is not None and smi.total:
             return "GPU", smi
     return "host", memory.report().host
