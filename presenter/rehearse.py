@@ -12,8 +12,6 @@ import argparse
 import json
 import statistics
 import sys
-import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,17 +21,6 @@ from pathlib import Path
 from presenter import cues, fallbacks, runtimes
 from presenter.runtimes import Runtime
 from workshop import gallery, profiles, run
-
-INTERVAL = 0.2  # s between two looks at the memory; a shorter peak can be missed
-
-
-@dataclass(frozen=True)
-class Sample:
-    """The memory in use at a moment."""
-
-    time: float  # s, as time.time()
-    process: int  # bytes, resident, of the kernel and what it started
-    card: int | None  # bytes, on the fullest GPU, by anybody; None where no driver says it
 
 
 @dataclass(frozen=True)
@@ -45,36 +32,6 @@ class Measured:
 
 
 Cells = Mapping[str, Mapping[str, Measured]]  # notebook, cell id
-
-
-class Memory:
-    """Write down, while the block runs, the memory in use and when."""
-
-    def __init__(self, *, interval: float = INTERVAL) -> None:
-        self.samples: list[Sample] = []
-        self._interval = interval
-        self._cards = [Path("/", path) for path in Path("/").glob(run.CARDS.lstrip("/"))]
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-
-    def __enter__(self) -> Memory:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def peak(self, begin: float, end: float) -> float | None:
-        """Give the largest sample between two times, in GiB; None if there is none."""
-        during = [one for one in self.samples if begin - self._interval <= one.time <= end + self._interval]
-        used = [one.process if one.card is None else one.card for one in during]
-        return max(used) / run.GIB if used else None
-
-    def _sample(self) -> None:
-        while not self._stop.wait(self._interval):
-            now, process = time.time(), run.resident_bytes_of_children()
-            self.samples.append(Sample(now, process, run.card_bytes(self._cards)))
 
 
 def rehearse(
@@ -94,13 +51,13 @@ def rehearse(
     failed, measured = 0, []
     for number in range(1, times + 1):
         folder = output / str(number)
-        with Memory() as memory:
+        with run.Memory() as memory:
             failed += run.run(list(names), profile=profile, output=folder, notebooks=notebooks) != 0
         measured.append({path.stem: read(path, memory) for path in sorted(folder.glob("[0-9]*.ipynb"))})
     return failed, measured
 
 
-def read(executed: Path, memory: Memory) -> dict[str, Measured]:
+def read(executed: Path, memory: run.Memory) -> dict[str, Measured]:
     """Read from an executed notebook what each cell took; cells that failed or did not run are left out."""
     found = {}
     for cell in json.loads(executed.read_text(encoding="utf-8"))["cells"]:
@@ -109,7 +66,8 @@ def read(executed: Path, memory: Memory) -> dict[str, Measured]:
         ran = cell.get("execution_count") is not None and times.get("end_time") and not times.get("exception")
         if ran and not injected:
             begin, end = (_seconds(times[key]) for key in ("start_time", "end_time"))
-            found[cell["id"]] = Measured(end - begin, memory.peak(begin, end))
+            used = memory.between(begin, end)
+            found[cell["id"]] = Measured(end - begin, None if used is None else used / run.GIB)
     return found
 
 

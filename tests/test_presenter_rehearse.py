@@ -13,9 +13,9 @@ from cue_sheets import cue, write_sheet
 from PIL import Image
 
 from presenter import cues, fallbacks, rehearse, runtimes
-from presenter.rehearse import Measured, Memory, Sample
+from presenter.rehearse import Measured
 from presenter.runtimes import Runtime
-from workshop import gallery, profiles
+from workshop import gallery, profiles, run
 
 HUNGRY = "held = b'x' * 300 * 2**20\nimport time; time.sleep(1)"
 SAVES = """
@@ -56,10 +56,11 @@ def test_cell_that_sleeps_and_holds_memory_shows_it(rehearsed: tuple[Path, int, 
 
 
 def test_peak_is_the_largest_sample_while_the_cell_ran_on_the_gpu_if_there_is_one() -> None:
-    memory = Memory(interval=0.2)
-    memory.samples = [Sample(1.0, 2**30, None), Sample(2.0, 5 * 2**30, None), Sample(3.0, 2**30, 7 * 2**30)]
-    assert (memory.peak(1.1, 1.2), memory.peak(1.5, 2.1), memory.peak(2.9, 3.0)) == (1.0, 5.0, 7.0)
-    assert memory.peak(8.0, 9.0) is None
+    memory = run.Memory(interval=0.2)
+    memory.samples = [run.Sample(1.0, 1, None), run.Sample(2.0, 5, None), run.Sample(3.0, 1, 7)]
+    assert [memory.between(*times) for times in ((1.1, 1.2), (1.5, 2.1), (2.9, 3.0))] == [1, 5, 7]
+    assert memory.between(8.0, 9.0) is None
+    assert (memory.peak, memory.card_peak) == (5, 7)
 
 
 def test_median_is_taken_over_the_runs_in_which_a_cell_ran() -> None:

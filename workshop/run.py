@@ -221,6 +221,15 @@ def read_cell(raw: dict, *, number: int, heading: str, source: str) -> Cell:
     return Cell(number, raw.get("id", ""), heading, source, state, seconds, error, raw["outputs"])
 
 
+@dataclass(frozen=True)
+class Sample:
+    """The memory in use at a moment."""
+
+    time: float  # s, as time.time()
+    process: int  # bytes, resident, of the kernel and what it started
+    card: int | None  # bytes, on the fullest GPU, by anybody; None where no driver says it
+
+
 class Memory:
     """Sample, while the block runs, the memory of the kernel and of the whole card."""
 
@@ -229,8 +238,7 @@ class Memory:
 
         cards: files in which the amdgpu driver says how many bytes of each card are in use
         """
-        self.peak = 0
-        self.card_peak: int | None = None
+        self.samples: list[Sample] = []
         self._interval = interval
         self._cards = [Path("/", path) for path in Path("/").glob(cards.lstrip("/"))]
         self._stop = threading.Event()
@@ -244,12 +252,26 @@ class Memory:
         self._stop.set()
         self._thread.join()
 
+    @property
+    def peak(self) -> int:
+        """The most that the kernel held, in bytes."""
+        return max((one.process for one in self.samples), default=0)
+
+    @property
+    def card_peak(self) -> int | None:
+        """The most that was in use on the card, in bytes; None where no driver says it."""
+        return max((one.card for one in self.samples if one.card is not None), default=None)
+
+    def between(self, begin: float, end: float) -> int | None:
+        """The most that was in use between two times, in bytes: on the card if there is one, else of the
+        kernel; None if there is no sample."""
+        during = [one for one in self.samples if begin - self._interval <= one.time <= end + self._interval]
+        return max((one.process if one.card is None else one.card for one in during), default=None)
+
     def _sample(self) -> None:
         while not self._stop.wait(self._interval):
-            self.peak = max(self.peak, resident_bytes_of_children())
-            used = card_bytes(self._cards)
-            if used is not None:
-                self.card_peak = max(self.card_peak or 0, used)
+            now, process = time.time(), resident_bytes_of_children()
+            self.samples.append(Sample(now, process, card_bytes(self._cards)))
 
 
 def resident_bytes_of_children() -> int:
