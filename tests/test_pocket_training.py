@@ -13,6 +13,7 @@ from diffsynth.pipelines.qwen_image import model_fn_qwen_image
 from safetensors.torch import load_file
 
 from workshop.pocket import architecture, base_stage, feature_stage, reader, text_stage, train, vae_stage
+from workshop.pocket.scenes import Dog, Person, Scene
 
 
 @pytest.fixture(scope="module")
@@ -113,12 +114,29 @@ def test_equal_latents_have_equal_features_and_others_do_not():
     torch.manual_seed(0)
     network = feature_stage.LatentReader()
     latents = torch.randn(2, 16, 16, 16)
-    assert torch.equal(feature_stage.feature_error(network, latents, latents), torch.zeros(2))
+    assert torch.equal(feature_stage.judged(network, latents, latents)[0], torch.zeros(2))
     drawn = latents.clone()
     drawn[1] += 0.5 * torch.randn(16, 16, 16)
-    error = feature_stage.feature_error(network, drawn, latents)
+    error, logits = feature_stage.judged(network, drawn, latents)
     assert error[0] == 0
     assert error[1] > 0.01
+    assert torch.allclose(logits, network(drawn))
+
+
+@pytest.mark.parametrize(
+    ("scene", "small"),
+    [
+        (Scene("portrait", people=(Person(),)), False),
+        (Scene("portrait", people=(Person(glasses="yes"),)), True),
+        (Scene("couple", people=(Person(), Person(glasses="yes"))), True),
+        (Scene("seated", people=(Person(),), held="cup"), True),
+        (Scene("dog", dog=Dog()), False),
+        (Scene("dog", dog=Dog(collar="red")), True),
+        (Scene("dog", dog=Dog(markings=("spots",))), True),
+    ],
+)
+def test_small_things_are_what_covers_little_of_a_picture(scene, small):
+    assert base_stage.has_small_things(scene) is small
 
 
 def test_the_reader_also_sees_dogs_with_more_markings_than_the_base_ever_draws():
@@ -255,6 +273,7 @@ def base() -> base_stage.BaseStage:
     stage.prompts.tokenizer = tokens.load_tokenizer(POCKET / "Qwen" / "Qwen-Image" / "tokenizer")
     stage.scenes = list(islice(scenes.stream(1), 300))
     stage.couples = [i for i, scene in enumerate(stage.scenes) if scene.kind == "couple"]
+    stage.small = [i for i, scene in enumerate(stage.scenes) if base_stage.has_small_things(scene)]
     stage.pooled = (None, [])
     return stage
 
@@ -272,6 +291,12 @@ def test_batches_hold_captions_of_similar_length(base):
 def test_a_tenth_of_the_prompts_is_empty_so_that_guidance_has_something_to_leave(base):
     texts = [said.text for index in range(6) for batch in base.batches(index) for _, said in batch]
     assert 0.07 < sum(text == "" for text in texts) / len(texts) < 0.13
+
+
+def test_small_things_are_met_more_often_than_by_chance(base):
+    met = [number for index in range(3) for batch in base.batches(index) for number, _ in batch]
+    chance = len(base.small) / len(base.scenes)
+    assert sum(number in set(base.small) for number in met) / len(met) > chance + 0.05
 
 
 def test_a_step_always_sees_the_same_batch(base):

@@ -27,6 +27,7 @@ from workshop.pocket import captions
 from workshop.pocket.architecture import VAE_KWARGS, WIDTH, PocketDiT
 from workshop.pocket.captions import Caption
 from workshop.pocket.dataset import rendered
+from workshop.pocket.scenes import Scene
 from workshop.pocket.text_stage import CLASSES, Prompts, answers, hidden_states, load_encoder
 from workshop.pocket.train import SHIPPED_DIT, attend, compiled, has_checkpoint, shipped, trained, world
 from workshop.pocket.vae_stage import PLAIN, RICH, normalise, single_frame, to_tensor
@@ -35,23 +36,36 @@ EMPTY_SHARE = 0.1
 """Share of prompts that are empty in training: guidance needs a model that also knows what nobody asked
 for."""
 
-COUPLES = 0.1
-"""Share of pictures that are couples beyond those that come by chance: they have the most to get right."""
+COUPLES, SMALL_THINGS = 0.1, 0.3
+"""Shares of pictures beyond those that come by chance: of couples, who have the most to get right, and of
+pictures with something small in them, which is drawn last and worst."""
 
 ASKED_AFTER = 3
 """After this many blocks the image tokens are asked what the caption names."""
 
-ASKED_WEIGHT, FEATURE_WEIGHT = 0.1, 0.1
-"""Weights of the answers and of the features in the loss, beside the velocity's squared error."""
+ASKED_WEIGHT, FEATURE_WEIGHT, READ_WEIGHT = 0.1, 0.1, 0.15
+"""Weights in the loss, beside the velocity's squared error: of the answers, of the features, and of what the
+reader of latents reads in the drawing."""
 
 Words = tuple[torch.Tensor, torch.Tensor]
 """Hidden states of prompts, (B, S, D), padded, and their lengths (B,)."""
 
-SHOWN_BELOW = 0.85
-"""Noisier predictions are too vague to compare their features."""
+SHOWN_BELOW, READ_BELOW = 0.85, 0.92
+"""Noisier predictions are too vague to compare their features, or to read anything in them."""
 
 SCENE_ABOVE = 0.6
 """At noisier levels it is decided what a picture shows; ArtAug leaves the base alone there."""
+
+
+def has_small_things(scene: Scene) -> bool:
+    """Whether something is in the picture that covers little of it: glasses, a thing held, a collar, a
+    marking."""
+    dog = scene.dog
+    return (
+        scene.held != "nothing"
+        or any(person.glasses == "yes" for person in scene.people)
+        or (dog is not None and (dog.collar != "none" or bool(dog.markings)))
+    )
 
 
 def load_vae(folder: Path) -> QwenImageVAE:
@@ -233,10 +247,10 @@ class BaseStage:
     name, steps, rate, batch, ema = "base", 20000, 1.2e-3, 64, 0.998
     pool = 8
     begins, rank, rich = "", 0, False
-    shown_below = SHOWN_BELOW
+    shown_below, read_below = SHOWN_BELOW, READ_BELOW
 
     def __init__(self, folder: Path, device: str) -> None:
-        from workshop.pocket.feature_stage import feature_error, load_features
+        from workshop.pocket.feature_stage import judged, load_features
 
         self.device, self.folder = device, folder
         self.prompts, self.encoder = Prompts(folder), load_encoder(folder).to(device)
@@ -244,12 +258,13 @@ class BaseStage:
         count, seed = RICH if self.rich else PLAIN
         self.scenes = rendered(folder, count, seed=seed, rich=self.rich)[0]
         self.couples = [i for i, scene in enumerate(self.scenes) if scene.kind == "couple"]
+        self.small = [i for i, scene in enumerate(self.scenes) if has_small_things(scene)]
         self.pooled: tuple[int | None, list[list]] = (None, [])
         self.latents = encoded(folder, device, rich=self.rich)
         self.fast_velocity = compiled(velocity_and_middle)
         self.fast_encode = compiled(hidden_states)
         self.features = load_features(folder).to(device) if has_checkpoint(folder, "feature") else None
-        self.fast_error = compiled(feature_error)
+        self.fast_judged = compiled(judged)
 
     def begin(self, rank: int) -> AskedDiT:
         """The network before its first step: new, or that of the stage it begins from, and with a LoRA if
@@ -275,7 +290,8 @@ class BaseStage:
         """Eight batches, each of captions of similar length, so that little is padding."""
         rng, drawn = random.Random(index), []
         for _ in range(self.pool * self.batch):
-            i = rng.choice(self.couples) if rng.random() < COUPLES else rng.randrange(len(self.scenes))
+            shares = (COUPLES, SMALL_THINGS, 1 - COUPLES - SMALL_THINGS)
+            i = rng.choice(rng.choices((self.couples, self.small, range(len(self.scenes))), shares)[0])
             caption = captions.caption(self.scenes[i], rng.choice(captions.LANGUAGES), rng)
             drawn.append((i, Caption("", "en", {}) if rng.random() < EMPTY_SHARE else caption))
         rows = self.prompts.tokenizer([caption.text for _, caption in drawn])["input_ids"]
@@ -341,8 +357,10 @@ class BaseStage:
         if self.features is not None and fast:
             drawn = mixed - sigma.view(-1, 1, 1, 1) * predicted
             with torch.autocast(self.device, torch.bfloat16):
-                error = self.fast_error(self.features, drawn, latents)
+                error, logits = self.fast_judged(self.features, drawn, latents)
+            readable = targets * (sigma < self.read_below)[:, None]
             loss = loss + FEATURE_WEIGHT * (error * (sigma < self.shown_below)).mean()
+            loss = loss + READ_WEIGHT * asked_loss(logits.float()[:, None], readable)[0]
         return loss, flow, right
 
     def wanted(
@@ -407,7 +425,7 @@ class ArtAugStage(BaseStage):
 
     name, steps, rate, batch, ema = "artaug", 500, 1e-3, 32, 0.99
     rank, begins = 32, "base"
-    rich, shown_below = True, SCENE_ABOVE
+    rich, shown_below, read_below = True, SCENE_ABOVE, SCENE_ABOVE
 
     def __init__(self, folder: Path, device: str) -> None:
         super().__init__(folder, device)

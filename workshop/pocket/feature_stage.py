@@ -1,8 +1,10 @@
-"""The feature stage: a small network learns to read attributes from latents; what it looks at becomes a loss.
+"""The feature stage: a small network learns to read attributes from latents; what it looks at, and what it
+reads, becomes a loss.
 
 The squared error of a velocity weighs every latent alike, so a pair of glasses counts as little as a patch of
 sky. The features of a network that must tell glasses from none weigh them as people do (Johnson et al. 2016,
-perceptual losses; Berrada et al. 2024, in latent space). Only training uses it.
+perceptual losses; Berrada et al. 2024, in latent space), and what it reads is right or wrong whatever its
+size. Only training uses it; pictures are judged by another network (`reader`), from their pixels.
 
 Axes: B batch, C channels (16), H and W (16). Latents are normalised, as the DiT sees them.
 """
@@ -42,15 +44,22 @@ class LatentReader(torch.nn.Module):
         return self.heads(self.features(latents)[-1])
 
 
-def feature_error(network: LatentReader, drawn: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    """Squared error of the features, relative to those of the real latents, summed over scales: (B,)"""
+def judged(
+    network: LatentReader, drawn: torch.Tensor, real: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the network makes of drawn latents, (B, 16, 16, 16), beside the real ones.
+
+    returns: the squared error of its features, relative to those of the real latents, summed over scales,
+    (B,); and what it reads in the drawn ones, logits of every class, (B, classes)
+    """
     with torch.no_grad():
         wanted = network.features(real)
+    found = network.features(drawn)
     errors = [
         (a.float() - b.float()).square().flatten(1).mean(dim=1) / b.float().square().mean().clamp(min=1e-6)
-        for a, b in zip(network.features(drawn), wanted, strict=True)
+        for a, b in zip(found, wanted, strict=True)
     ]
-    return torch.stack(errors).sum(dim=0)
+    return torch.stack(errors).sum(dim=0), network.heads(found[-1])
 
 
 def load_features(folder: Path) -> LatentReader:
