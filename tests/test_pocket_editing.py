@@ -139,6 +139,18 @@ def test_couples_come_with_two_references_in_their_places(stage):
     assert all(stage.scenes[edit.target].kind == "couple" for edit in two)
 
 
+def test_references_are_asked_what_they_show_each_in_its_place(stage, monkeypatch):
+    edits = [edit for batch in stage.batches(0) for edit in batch if len(edit.references) == 2][:3]
+    first, second = stage.of_each_reference(edits)
+    assert first == [shown_by(stage, edit.references[0]) for edit in edits]
+    assert second == [shown_by(stage, edit.references[1]) for edit in edits]
+    asked = []
+    monkeypatch.setattr(stage, "answers", lambda names: asked.append(names) or stage_answers(names))
+    stage_answers = type(stage).answers.__get__(stage)
+    stage.edit_losses(edits, fast=False)
+    assert asked == [[edit.asked for edit in edits], first, second]
+
+
 @pytest.mark.parametrize("name", ["multi", "artaug"])
 def test_a_step_gives_a_gradient(stage, name, monkeypatch):
     for module in (base_stage, edit_stage):

@@ -199,7 +199,8 @@ def velocity_and_middle(
 
     latents and each of references: (B, 16, H, W); sigma: (B,) in [0, 1]; text: (B, S, D), padded;
     mask: (B, 1, 1, S + image tokens), 0 or -inf
-    returns: the velocity, (B, 16, H, W), and the image tokens after ASKED_AFTER blocks, (B, H·W/4, D)
+    returns: the velocity, (B, 16, H, W), and the image tokens after ASKED_AFTER blocks, those of the drawing
+    first, then those of each reference, (B, (1 + references)·H·W/4, D)
     """
     height = latents.shape[2] // 2
     image = torch.cat(
@@ -211,7 +212,7 @@ def velocity_and_middle(
     for number, block in enumerate(dit.transformer_blocks, start=1):
         text, image = block(image=image, text=text, temb=when, image_rotary_emb=turns, attention_mask=mask)
         if number == ASKED_AFTER:
-            middle = image[:, :drawn]
+            middle = image
     image = dit.proj_out(dit.norm_out(image[:, :drawn], when))
     return rearrange(image, "B (H W) (C P Q) -> B C (H P) (W Q)", H=height, P=2, Q=2), middle
 
@@ -244,7 +245,7 @@ def key_mask(lengths: torch.Tensor, text_tokens: int, image_tokens: int = 64) ->
 class BaseStage:
     """Text encoder and VAE are frozen; only the DiT learns."""
 
-    name, steps, rate, batch, ema = "base", 20000, 1.2e-3, 64, 0.998
+    name, steps, rate, batch, ema = "base", 28_000, 1.2e-3, 64, 0.998
     pool = 8
     begins, rank, rich = "", 0, False
     shown_below, read_below = SHOWN_BELOW, READ_BELOW
@@ -339,10 +340,15 @@ class BaseStage:
         asked: list[dict[str, str]],
         references: Sequence[torch.Tensor] = (),
         *,
+        shown: Sequence[list[dict[str, str]]] = (),
         fast: bool = True,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The loss at random sigmas; of it the squared error of the velocity alone; and the share of answers
-        that are right. asked: attributes and values; `fast` runs what is compiled."""
+        that are right.
+
+        asked: attributes and values that each drawing must have; shown: those that each reference has, one
+        list for each of `references`; `fast` runs what is compiled
+        """
         noise = torch.randn_like(latents)
         sigma = random_sigma(len(latents)).to(self.device)
         mixed = torch.lerp(latents, noise, sigma.view(-1, 1, 1, 1))
@@ -350,10 +356,13 @@ class BaseStage:
         wanted = self.wanted(noise - latents, mixed, sigma, words=words, fast=fast)
         flow = (predicted - wanted).square().mean()
         with torch.autocast(self.device, torch.bfloat16):
-            logits = self.network.readout(F.layer_norm(middle, (WIDTH,)))
-        targets = torch.tensor([answers(named) for named in asked], device=self.device)
-        answered, right = asked_loss(logits.float(), targets)
-        loss = flow + ASKED_WEIGHT * answered
+            logits = (
+                self.network.readout(F.layer_norm(middle, (WIDTH,))).float().chunk(1 + len(references), 1)
+            )
+        targets, *known = (self.answers(each) for each in (asked, *shown))
+        answered, right = asked_loss(logits[0], targets)
+        of_references = (asked_loss(*pair)[0] for pair in zip(logits[1:], known, strict=False))
+        loss = flow + ASKED_WEIGHT * (answered + sum(of_references))
         if self.features is not None and fast:
             drawn = mixed - sigma.view(-1, 1, 1, 1) * predicted
             with torch.autocast(self.device, torch.bfloat16):
@@ -362,6 +371,9 @@ class BaseStage:
             loss = loss + FEATURE_WEIGHT * (error * (sigma < self.shown_below)).mean()
             loss = loss + READ_WEIGHT * asked_loss(logits.float()[:, None], readable)[0]
         return loss, flow, right
+
+    def answers(self, asked: list[dict[str, str]]) -> torch.Tensor:
+        return torch.tensor([answers(named) for named in asked], device=self.device)
 
     def wanted(
         self, velocity: torch.Tensor, mixed: torch.Tensor, sigma: torch.Tensor, *, words: Words, fast: bool

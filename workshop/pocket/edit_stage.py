@@ -202,7 +202,13 @@ class EditStage(BaseStage):
         references, seen = self.shown(edits)
         references = [x + 0.1 * torch.rand(len(x), 1, 1, 1) * torch.randn_like(x) for x in references]
         words = self.read([edit.caption.text for edit in edits], seen, fast=fast)
-        return self.losses(latents, words, [edit.asked for edit in edits], references, fast=fast)
+        asked, shown = [edit.asked for edit in edits], self.of_each_reference(edits)
+        return self.losses(latents, words, asked, references, shown=shown, fast=fast)
+
+    def of_each_reference(self, edits: list[Edit]) -> list[list[dict[str, str]]]:
+        """The attributes of the first reference of every example, then those of the second."""
+        pictures = zip(*(edit.references for edit in edits), strict=True)
+        return [[scenes.attributes(self.pictures[rich].scenes[i]) for rich, i in each] for each in pictures]
 
     def shown(self, edits: list[Edit]) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Latents of the references, one batch for each of an example's, and what the vision tower sees in
