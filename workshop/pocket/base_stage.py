@@ -356,12 +356,11 @@ class BaseStage:
         wanted = self.wanted(noise - latents, mixed, sigma, words=words, fast=fast)
         flow = (predicted - wanted).square().mean()
         with torch.autocast(self.device, torch.bfloat16):
-            logits = (
-                self.network.readout(F.layer_norm(middle, (WIDTH,))).float().chunk(1 + len(references), 1)
-            )
+            logits = self.network.readout(F.layer_norm(middle, (WIDTH,))).float()
+        drawing, *others = logits.chunk(1 + len(references), dim=1)
         targets, *known = (self.answers(each) for each in (asked, *shown))
-        answered, right = asked_loss(logits[0], targets)
-        of_references = (asked_loss(*pair)[0] for pair in zip(logits[1:], known, strict=False))
+        answered, right = asked_loss(drawing, targets)
+        of_references = (asked_loss(*pair)[0] for pair in zip(others, known, strict=True))
         loss = flow + ASKED_WEIGHT * (answered + sum(of_references))
         if self.features is not None and fast:
             drawn = mixed - sigma.view(-1, 1, 1, 1) * predicted
