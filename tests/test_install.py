@@ -333,3 +333,82 @@ def test_setup_refuses_an_unknown_stack(machine: Machine) -> None:
     done = machine.setup(WORKSHOP_STACK="cuda")
     assert done.returncode == 2
     assert "WORKSHOP_STACK must be rocm or default, got 'cuda'." in done.stderr
+
+
+class Checks(Machine):
+    """A copy of ./scripts/test among stand-ins: nothing of the machine's own but the tools that it needs."""
+
+    TOOLS = ("bash", "cp", "dirname", "env", "grep", "mkdir", "mktemp", "rm", "sed", "true")
+
+    def __init__(self, repo: Path, folder: Path) -> None:
+        super().__init__(repo, folder)
+        shutil.copy(repo / "scripts/test", self.folder / "scripts")
+        (self.folder / ".venv/bin").mkdir(parents=True)
+        (self.folder / "notebooks").mkdir()
+        (self.folder / "notebooks/01_setup.ipynb").write_text("nbval-check-output")
+        self.program(self.folder / "scripts/lint", "", logged="lint")
+        self.program(self.folder / ".venv/bin/python", "", logged="python")
+        for tool in self.TOOLS:
+            (self.bin / tool).symlink_to(shutil.which(tool))
+        self.program(self.bin / "timeout", 'shift; exec "$@"', logged="timeout")
+        self.user(0)
+        self.env = {"PATH": str(self.bin)}
+
+    def user(self, number: int) -> None:
+        self.program(self.bin / "id", f"echo {number}", logged="id")
+
+    def test(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [shutil.which("bash"), "scripts/test", *arguments]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=30
+        )
+        assert done.returncode == 0, done.stderr
+        assert "python -m pytest" in self.log.read_text()  # whatever became of the browser
+        return done
+
+
+@pytest.fixture
+def checks(repo: Path, tmp_path: Path) -> Checks:
+    return Checks(repo, tmp_path)
+
+
+@pytest.mark.parametrize("number", [0, 1000])
+def test_tests_install_chromium_where_nobody_is_asked_for_a_password(checks: Checks, number: int) -> None:
+    checks.user(number)
+    checks.program(checks.bin / "apt-get", '[ "$DEBIAN_FRONTEND" = noninteractive ]', logged="apt-get")
+    checks.program(checks.bin / "sudo", 'shift; exec "$@"', logged="sudo")
+    done = checks.test()
+    assert done.stderr == "Installing Chromium for the browser tests.\n"
+    update, install = (call.split() for call in checks.calls("apt-get -qq") if call.startswith("apt-get"))
+    assert "update" in update and install[-4:] == ["install", "--yes", "--no-install-recommends", "chromium"]
+
+
+def test_tests_ask_apt_for_nothing_where_a_browser_is_or_only_some_tests_run(checks: Checks) -> None:
+    checks.program(checks.bin / "apt-get", "", logged="apt-get")
+    checks.test("-k", "run")
+    checks.program(checks.bin / "chromium", "", logged="chromium")
+    checks.test()
+    assert checks.calls("apt-get") == []
+
+
+@pytest.mark.parametrize(
+    ("number", "programs", "said"),
+    [
+        (0, {}, ""),
+        (
+            0,
+            {"apt-get": "exit 100"},
+            "could not be installed: the browser tests will skip. What is wrong says:",
+        ),
+        (1000, {"apt-get": "", "sudo": "exit 1"}, "would ask for a password: the browser tests will skip."),
+        (1000, {"apt-get": ""}, "would ask for a password: the browser tests will skip."),
+    ],
+)
+def test_tests_run_where_chromium_cannot_be_installed(
+    checks: Checks, number: int, programs: dict[str, str], said: str
+) -> None:
+    checks.user(number)
+    for name, code in programs.items():
+        checks.program(checks.bin / name, code, logged=name)
+    done = checks.test()
+    assert said in done.stderr and bool(done.stderr) == bool(said)

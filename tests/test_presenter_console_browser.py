@@ -1,4 +1,4 @@
-"""The console in a real browser, beside a real JupyterLab: a talk with an error, a dead kernel and a cut.
+"""The console in a real browser, beside a real JupyterLab: an error, a full memory, a dead kernel, a cut.
 
 Chromium is driven over its DevTools protocol. WORKSHOP_SCREENSHOTS names a folder to keep the pictures in.
 """
@@ -16,13 +16,16 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from test_presenter_console_server import TOKEN, Server
 
+from presenter import runtimes
 from presenter.console import app, follow, hook
+from presenter.runtimes import Runtime
 
 websocket = pytest.importorskip(
     "websocket", reason="websocket-client is not installed: pip install -e .[test]"
@@ -34,11 +37,11 @@ pytestmark = [
 ]
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0"]
 FLAGS += ["--disable-background-networking", "--disable-dev-shm-usage", "--hide-scrollbars"]
-PATIENCE = 60.0  # s; JupyterLab on a busy machine
+PATIENCE = 120.0  # s; JupyterLab on a busy machine
 LAPTOP, PROJECTOR, NARROW = (1366, 768), (1280, 720), (390, 844)
 KEYS = {"PageDown": 34, "PageUp": 33, "ArrowRight": 39, "ArrowLeft": 37, "Escape": 27, "Enter": 13, "Tab": 9}
 DOMAINS = ("Page", "Runtime", "Log", "Network", "Accessibility")
-SHIFT = 8  # among CDP's modifiers
+CTRL, SHIFT = 2, 8  # among CDP's modifiers
 # What a page said in its console, and errors of the page itself, such as a breach of its security policy.
 SAID = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
 
@@ -88,7 +91,7 @@ class Tab:
             if value:
                 return value
             time.sleep(0.05)
-        raise AssertionError(f"it never came true: {expression}; the page said {self.said}")
+        raise AssertionError(f"it never came true: {expression}; the page said last {self.said[-2:]}")
 
     def text(self, element: str) -> str:
         return self.js(f"document.getElementById('{element}').innerText")
@@ -172,13 +175,33 @@ class Lab:
         time.sleep(2 * follow.QUEUED)
         self.tab.key("Enter", modifiers=SHIFT)
 
+    @contextmanager
+    def instead(self, number: int, source: str) -> Iterator[None]:
+        """Let a cell of one line hold another one for a while."""
+        cell = f"document.querySelectorAll('.jp-Notebook .jp-CodeCell .cm-content')[{number}]"
+        before = self.tab.js(f"{cell}.innerText")
+        self._type(cell, source)
+        yield
+        self._type(cell, before)
+
+    def _type(self, cell: str, source: str) -> None:
+        self.tab.click(cell)
+        self.tab.key("a", modifiers=CTRL)
+        self.tab.call("Input.insertText", text=source)
+        self.tab.wait(f"{cell}.innerText === {json.dumps(source)}")
+
+    def interrupt(self) -> None:
+        """Press the key for it twice, as JupyterLab wants it."""
+        for key in ("Escape", "i", "i"):
+            self.tab.key(key)
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("house"), words=("--minutes", "15"))  # so 01-extra is cut
     draw(server.folder / "pictures" / "dog.png")
-    runtimes = {"pocket model": {"01_first": {"slow": {"seconds": 5.0, "peak_gib": 0.2, "runs": 3}}}}
-    (server.folder / "runtimes.json").write_text(json.dumps(runtimes), encoding="utf-8")
+    measured = {"01_first": {"slow": Runtime(5.0, 0.2, 3)}, "02_second": {"last": Runtime(1.0, 4096.0, 3)}}
+    runtimes.write(runtimes.here(), measured, file=server.folder / "runtimes.json")
     server.start()
     yield server
     server.stop()
@@ -284,6 +307,46 @@ def test_cell_run_again_or_run_all_does_not_move_the_talk(console: Tab, lab: Lab
     assert console.text("title") == "It breaks"
 
 
+def test_interrupted_cell_is_told_and_raises_no_alarm(console: Tab, lab: Lab) -> None:
+    begin(console)
+    with lab.instead(3, "import time; time.sleep(100)"):
+        lab.run(3)
+        console.wait_text("run-state", "Running")
+        lab.interrupt()
+        console.wait_text("run-state", "Interrupted")
+    assert not console.sees("alarm")
+    assert console.text("title") == "It breaks" and console.text("cell-id") == "breaks"  # to be run again
+    console.picture("3-interrupted")
+
+
+def test_full_memory_is_told_and_the_talk_goes_on_with_the_fallback(
+    console: Tab, stage: Tab, lab: Lab
+) -> None:
+    begin(console)
+    with lab.instead(3, "raise MemoryError('one pipeline needs 54 GiB')"):
+        lab.run(3)
+        console.wait_text("alarm-title", "Out of memory in breaks")
+    assert console.text("alarm-message") == "MemoryError: one pipeline needs 54 GiB"
+    assert console.text("run-state") == "Out of memory"
+    assert console.text("cell-id") == "breaks"  # to be repaired
+    console.picture("3-out-of-memory")
+    console.key("f")
+    stage.wait_text("title", "It breaks")
+    console.wait_text("cell-id", "base")
+
+
+def test_cell_that_does_not_fit_is_told_before_it_runs(console: Tab) -> None:
+    begin(console)
+    for title in ("Slow", "It breaks", "Base"):
+        console.key("ArrowRight")
+        console.wait_text("title", title)
+    assert not console.js("document.getElementById('memory').classList.contains('late')")
+    console.key("ArrowRight")
+    console.wait_text("memory-need", "The next cell needs 4096.0 GiB, as rehearsed: does not fit, there are")
+    assert console.js("document.getElementById('memory').classList.contains('late')")
+    console.picture("3-does-not-fit")
+
+
 def test_killed_kernel_is_told(console: Tab, lab: Lab, server: Server) -> None:
     begin(console)
     lab.run(1)
@@ -317,7 +380,7 @@ def test_nothing_is_reset_by_one_key(console: Tab) -> None:
     begin(console)
     console.key("ArrowRight")
     console.wait_text("title", "Slow")
-    for key in ("s", "e"):
+    for key in ("s", "e", "u"):
         console.key(key)
         time.sleep(0.3)
         assert console.js("document.body.dataset.talk") == "running" and console.text("title") == "Slow"

@@ -328,6 +328,13 @@ def test_error_raises_the_alarm_with_what_the_sheet_says(material: Material, sta
     assert "what it would have shown" in part["html"]
 
 
+def test_failed_cell_is_the_next_one_until_its_fallback_is_on_the_projector(material: Material) -> None:
+    failed = ran(view(material, BEGUN), "hello", "failed")
+    assert guide.cells_part(failed)["next"]["id"] == "hello"  # to be repaired
+    staged = replace(failed, talk=replace(failed.talk, staged="01-hello"))
+    assert guide.cells_part(staged)["next"]["id"] == "slow"
+
+
 def test_killed_kernel_raises_the_alarm(material: Material) -> None:
     seen = ran(view(material, BEGUN), "hello", "running")
     seen.kernels.see(follow.Event(5.0, "stop", 7, "notebooks/01_first.ipynb"))
@@ -361,7 +368,9 @@ def test_undo_says_what_it_takes_back(material: Material) -> None:
     acts = [BEGUN, Act(1, "cut", treatments={"01-extra": "cut", "02-base": "short"})]
     seen = view(material, *acts)
     assert guide.talk_part(seen, acts)["undo"] == "Undo: skip 01-extra, shorten 02-base"
-    assert guide.talk_part(view(material, BEGUN), [BEGUN])["undo"] == "Undo the start"
+    assert not guide.talk_part(seen, acts)["undo_resets"]
+    part = guide.talk_part(view(material, BEGUN), [BEGUN])
+    assert part["undo"] == "Undo the start" and part["undo_resets"]
     assert guide.talk_part(view(material), [])["undo"] == ""
 
 
@@ -383,13 +392,20 @@ def test_cue_that_a_new_sheet_no_longer_has_leaves_the_talk_at_its_beginning(mat
 
 
 @pytest.mark.parametrize(
-    ("need", "held", "fits"), [(50, 0, True), (150, 0, False), (150, 58, True), (None, 0, True)]
+    ("need", "held", "said"),
+    [
+        (50, 0, ": fits."),
+        (150, 0, ": may not fit beside the 60.0 GiB of others."),
+        (150, 58, ": fits."),
+        (250, 58, ": does not fit, there are 192 GiB in all."),
+        (None, 0, ""),
+    ],
 )
-def test_memory_says_whether_the_next_cell_fits(need: float | None, held: float, fits: bool) -> None:
+def test_memory_says_whether_the_next_cell_fits(need: float | None, held: float, said: str) -> None:
     part = card.part("GPU", Reading(60 * GIB, 192 * GIB), need_gib=need, held_gib=held)
     assert part["text"] == "60.0 of 192 GiB used" and part["share"] == 31
-    assert part["fits"] is fits
-    assert bool(part["need"]) == (need is not None)
+    assert part["fits"] is ("not fit" not in said)
+    assert part["need"].endswith(said) and bool(part["need"]) == bool(said)
 
 
 def test_memory_that_nobody_knows_says_so() -> None:

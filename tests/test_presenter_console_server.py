@@ -18,7 +18,7 @@ import pytest
 from test_presenter_console_guide import write_lesson
 
 from presenter import cues
-from presenter.console import app, lab, state
+from presenter.console import app, lab, pages, state
 from presenter.console.app import Console
 from presenter.console.guide import Material
 from presenter.console.state import Act
@@ -140,7 +140,7 @@ def test_route_opens_with_the_key_and_lets_nothing_foreign_in(server: Server, ro
     status, headers, _ = server.ask("GET", route, token=TOKEN)
     assert status == 200
     policy = headers.get_all("Content-Security-Policy")
-    assert policy == [app.POLICY]
+    assert policy == [pages.POLICY]
     assert "default-src 'none'" in policy[0] and "unsafe" not in policy[0] and "*" not in policy[0]
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
@@ -212,7 +212,7 @@ def test_act_that_is_no_object_is_refused(server: Server) -> None:
 
 
 def test_pages_take_nothing_from_elsewhere_and_hold_no_inline_script() -> None:
-    for file in app.PAGE.glob("*.*"):
+    for file in pages.PAGE.glob("*.*"):
         text = file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?://|@import|\bon\w+=\"|style=\"|<script>|eval\(", text), file.name
 

@@ -4,6 +4,7 @@
     /presenter/stage    the projector: the fallback when a demonstration fails
     /presenter/stream   server-sent events: each part of the page when it changes
     /presenter/act      what the presenter does, as JSON
+    /presenter/phone    the phone page's key and address, which phone.py serves on a listener of its own
 
 Everything is behind Jupyter's own login; what changes something needs its XSRF token, too.
 """
@@ -11,7 +12,6 @@ Everything is behind Jupyter's own login; what changes something needs its XSRF 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
@@ -23,47 +23,18 @@ from typing import Any
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from jupyter_server.extension.application import ExtensionApp
 from tornado import ioloop, iostream, web
-from traitlets import Bool, Dict, Unicode
+from traitlets import Bool, Dict, Enum, Int, Unicode
 
 from presenter import cues, runtimes
-from presenter.console import card, follow, guide, state
+from presenter.console import card, follow, guide, phone, state
 from presenter.console.guide import Material, View
+from presenter.console.pages import HEADERS, KINDS, PAGE, Board
 from presenter.console.state import Act
 from workshop import gallery, profiles, run
 
-PAGE = Path(__file__).with_name("page")
 TALKS = profiles.REPO / "runs" / "talks"
 EVENTS = "events.jsonl"
 TAIL_MS, LOOK_MS = 50, 1000  # between two looks at the log; at clock, memory and kernels
-POLICY = "; ".join(
-    ["default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", "connect-src 'self'"]
-    + ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"]
-)
-KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-
-
-class Board:
-    """The parts of the page: whoever looks gets all of them, and then each that changes."""
-
-    def __init__(self) -> None:
-        self.parts: dict[str, str] = {}  # name: JSON
-        self.queues: set[asyncio.Queue[tuple[str, str]]] = set()
-
-    def show(self, name: str, part: Any) -> None:
-        """Show a part; nobody is told of one that is as it was."""
-        text = json.dumps(part, ensure_ascii=False)
-        if self.parts.get(name) != text:
-            self.parts[name] = text
-            for queue in self.queues:
-                queue.put_nowait((name, text))
-
-    def join(self) -> asyncio.Queue[tuple[str, str]]:
-        """Give somebody who begins to look a queue with all there is; `queues` must forget it in the end."""
-        queue: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-        for item in self.parts.items():
-            queue.put_nowait(item)
-        self.queues.add(queue)
-        return queue
 
 
 class Console:
@@ -87,7 +58,8 @@ class Console:
         self.journal = state.Journal(folder)
         self.tail = follow.Tail(folder / EVENTS)
         self.kernels = follow.Kernels()
-        self.board = Board()
+        self.board, self.small = Board(), Board()  # the second screen's, and a phone's
+        self.phone: phone.Phone | None = None  # where phones look, if that was asked for
         self.memory: tuple[str, card.Reading] = ("", card.Reading(note="not read yet"))
         self.treatments: Mapping[str, str] = {}  # what the sentence on the page proposes
         self.pictures, self.runtimes = gallery.FALLBACK, runtimes.FILE
@@ -145,7 +117,7 @@ class Console:
 
     def refresh(self) -> None:
         """Show every part as it is now."""
-        view, show = self.view, self.board.show
+        view, show = self.view, self._show
         clock = guide.clock_part(view)
         self.treatments = view.advice.treatments if clock["accept"] else {}
         show("talk", guide.talk_part(view, self.journal.acts, problem=self.journal.problem))
@@ -160,6 +132,11 @@ class Console:
         show("stage", guide.stage_part(view) | {"picture_words": self._picture_words(view)})
         need, held = guide.needs(view)
         show("memory", card.part(*self.memory, need_gib=need, held_gib=held))
+
+    def _show(self, name: str, part: Any) -> None:
+        self.board.show(name, part)
+        if name in phone.SHOWN:
+            self.small.show(name, phone.glimpse(name, part))
 
     def _picture_words(self, view: View) -> dict[str, str]:
         cue = next((cue for cue in self.material.cues if cue.name == view.talk.staged), None)
@@ -229,9 +206,8 @@ class Private:
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
-        self.set_header("Content-Security-Policy", POLICY)  # a server-wide one would take its place
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("Referrer-Policy", "no-referrer")  # the address may carry the token
+        for name, value in HEADERS.items():  # here, because server-wide ones would take their place
+            self.set_header(name, value)
 
     @property
     def console(self) -> Console:
@@ -304,10 +280,38 @@ class ActHandler(Private, APIHandler):
         if not isinstance(asked, dict):
             raise web.HTTPError(400, 'What to do must come as a JSON object, such as {"do": "resume"}.')
         try:
-            self.console.act(asked)
+            self.act(asked)
         except ValueError as error:
             raise web.HTTPError(400, str(error)) from error
         self.finish({})
+
+    def act(self, asked: dict[str, Any]) -> None:
+        self.console.act(asked)
+
+
+class PhoneHandler(ActHandler):
+    """What the presenter does about the phone page: another key, or another address."""
+
+    def act(self, asked: dict[str, Any]) -> None:
+        listener = self.console.phone
+        if listener is None:
+            raise ValueError("The phone page is off. Start the server with: presenter lab --phone")
+        if asked.get("do") == "renew":
+            listener.renew()
+        elif asked.get("do") == "address":
+            move(listener, phone.local(str(asked.get("address", ""))))
+        else:
+            raise ValueError(f"There is nothing to do for {asked.get('do')!r}. These are: renew, address.")
+        self.console.board.show("phone", listener.part())
+
+
+def move(listener: phone.Phone, address: str) -> None:
+    """Open the phone page on another address; raises ValueError if that cannot be."""
+    try:
+        listener.listen(address)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ValueError(f"The phone page cannot be opened on port {listener.port}: {why}.") from error
 
 
 class PresenterConsole(ExtensionApp):
@@ -325,6 +329,11 @@ class PresenterConsole(ExtensionApp):
     )
     options = Dict(help="How the talk is planned, as for `presenter plan`.").tag(config=True)
     new = Bool(False, help="Begin a new talk even if the last one has not ended.").tag(config=True)
+    phone = Enum(
+        ["", phone.LOOK, phone.DRIVE], "", help="What a phone may do; nothing, and its page is off."
+    ).tag(config=True)
+    phone_address = Unicode(help="Where phones reach this machine, or the laptop before it.").tag(config=True)
+    phone_port = Int(0, help="Port of the phone page; 0: any that is free.").tag(config=True)
 
     def initialize_settings(self) -> None:
         """Open the talk, and make every kernel that starts from now on report its cells."""
@@ -334,6 +343,8 @@ class PresenterConsole(ExtensionApp):
         self.console.pictures, self.console.runtimes = Path(self.pictures), Path(self.runtimes)
         follow.watch(os.environ, log=folder / EVENTS)
         self.settings["presenter_console"] = self.console
+        if not self.phone:
+            self.console.board.show("phone", phone.OFF)
         self.log.info("The console follows the kernels; the talk is kept in %s", profiles.shown(folder))
 
     def initialize_handlers(self) -> None:
@@ -345,6 +356,7 @@ class PresenterConsole(ExtensionApp):
                 (r"/presenter/picture/([\w.-]+)[.]png", PictureHandler),
                 (r"/presenter/stream", StreamHandler),
                 (r"/presenter/act", ActHandler),
+                (r"/presenter/phone", PhoneHandler),
             ]
         )
 
@@ -353,13 +365,37 @@ class PresenterConsole(ExtensionApp):
             ioloop.PeriodicCallback(self.console.look, TAIL_MS),
             ioloop.PeriodicCallback(self.console.watch, LOOK_MS),
         ]
+        if self.phone:
+            self._open_phone()
         for watch in self.watches:
             watch.start()
         self.console.learn(await asyncio.get_running_loop().run_in_executor(None, machine))
 
+    def _open_phone(self) -> None:
+        """Open the phone page, and say on the console how to get there; a talk goes on without it."""
+        console = self.console
+        act = console.act if self.phone == phone.DRIVE else None
+        listener = phone.Phone(console.small, view=lambda: console.view, act=act, port=self.phone_port)
+        try:
+            move(listener, self.phone_address)
+        except ValueError as error:
+            self.log.error("%s", error)
+            console.board.show("phone", phone.OFF | {"trouble": str(error)})
+            return
+        console.phone = listener
+        self.watches.append(
+            ioloop.PeriodicCallback(lambda: console.board.show("phone", listener.part()), LOOK_MS)
+        )
+        if listener.trouble:
+            self.log.warning("%s On /presenter, the key M says how to let one in.", listener.trouble)
+        else:
+            self.log.info("The phone page is open on %s; M on /presenter shows its code", listener.host)
+
     async def stop_extension(self) -> None:
         for watch in getattr(self, "watches", []):
             watch.stop()
+        if self.console.phone:
+            await self.console.phone.close()
 
 
 def machine() -> str:

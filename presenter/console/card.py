@@ -45,6 +45,9 @@ def part(where: str, now: Reading, *, need_gib: float | None, held_gib: float = 
     if need_gib is not None:
         others = max(0.0, used - held_gib)
         fits = others + need_gib <= total
-        word = "fits" if fits else f"may not fit beside the {others:.1f} GiB of others"
+        if need_gib > total:
+            word = f"does not fit, there are {total:.0f} GiB in all"
+        else:
+            word = "fits" if fits else f"may not fit beside the {others:.1f} GiB of others"
         need = f"The next cell needs {need_gib:.1f} GiB, as rehearsed: {word}."
     return {"name": where, "text": text, "share": round(100 * used / total), "need": need, "fits": fits}

@@ -198,6 +198,7 @@ def talk_part(view: View, acts: Sequence[Act], *, problem: str = "") -> Part:
         "follows": talk.follows,
         "staged": bool(talk.staged),
         "undo": undo_words(talk, acts),
+        "undo_resets": bool(talk.undoable) and acts[talk.undoable - 1].do == "begin",
         "problem": problem,
         "here": view.here.cue.name,
         "next": view.following.cue.name if view.following else "",
@@ -361,11 +362,15 @@ def time_part(view: View) -> Part:
 
 
 def cells_part(view: View) -> Part:
-    """The code cells of the current cue and what became of them, and the code of the cell to run next."""
+    """The code cells of the current cue and what became of them, and the code of the cell to run next.
+
+    A cell that failed is the next one, to be repaired, until its cue's fallback is on the projector.
+    """
     states = {(run.notebook, run.cell): run.state for run in view.kernels.runs if _present(view, run)}
     here = [(view.here.cue.sheet, cell) for cell in view.here.cue.cells]
     cells = [{"id": cell, "state": states.get((sheet, cell), "")} for sheet, cell in here]
-    todo = [key for key in here if states.get(key) not in ("done", "running")]
+    over = set(states.values()) if view.talk.staged == view.here.cue.name else {"done", "running"}
+    todo = [key for key in here if states.get(key) not in over]
     if not todo and view.following:
         todo = [(view.following.cue.sheet, view.following.cue.cells[0])]
     return {"cells": cells, "next": _cell(view, *todo[0]) if todo else None}
@@ -429,11 +434,22 @@ def run_part(view: View) -> Part | None:
         "cell": run.cell,
         "notebook": run.notebook,
         "state": run.state,
-        "seconds": f"{seconds:.0f} s",
+        "seconds": took(seconds, running=run.ended is None),
         "expected": facts.seconds(expected.seconds) if expected else "",
         "share": min(100, round(100 * seconds / expected.seconds)) if expected and expected.seconds else None,
         "waiting": run.state == "running" and seconds >= WAIT and cue == view.here.cue,
     }
+
+
+def took(seconds: float, *, running: bool) -> str:
+    """Say how long a cell has taken; while it runs, in whole seconds.
+
+    >>> took(1.44, running=True), took(1.44, running=False), took(75.2, running=True)
+    ('1 s', '1.4 s', '1 min 15 s')
+    """
+    if seconds < 59.5:
+        return f"{seconds:.0f} s" if running or seconds >= 9.95 else f"{seconds:.1f} s"
+    return facts.seconds(seconds)
 
 
 def _latest(view: View) -> Run | None:

@@ -6,7 +6,8 @@ const stored = (name) => localStorage.getItem(`presenter.${name}`);
 const CHECKLIST = "Before you start"; // open until the talk begins
 const LATER = ["While it runs", "If it fails"]; // below the points, until they are needed
 const LEVELS = ["beginner", "intermediate", "advanced"];
-const RUNS = { running: "Running", done: "Ran", failed: "Failed", interrupted: "Interrupted", died: "Kernel died" };
+const RUNS = { running: "Running", done: "Ran", failed: "Failed", interrupted: "Interrupted",
+  "out of memory": "Out of memory", died: "Kernel died" };
 let talk = {};
 
 // --- what the server shows ---
@@ -92,7 +93,7 @@ const show = {
     const silent = part?.silent ?? [];
     $("silent").hidden = !silent.length;
     $("silent").lastElementChild.replaceChildren(...silent.map((cell) =>
-      make("li", { "data-state": cell.done ? "done" : "" }, make("code", { text: cell.id }), cell.done ? " ran" : "")));
+      make("li", { "data-state": cell.done ? "done" : "" }, `${cell.notebook} `, make("code", { text: cell.id }), cell.done ? " ran" : "")));
   },
 
   run(part) {
@@ -131,6 +132,26 @@ const show = {
     $("cuts").lastElementChild.replaceChildren(...cut.map(line));
   },
 
+  phone(part) {
+    say("phone-trouble", part.trouble);
+    $("phone-code").hidden = !part.url;
+    $("phone-reach").hidden = !part.on;
+    $("phone-reach").open ||= Boolean(part.trouble);
+    $("phone-words").textContent = phoneWords(part);
+    if (!part.on) return;
+    const drawing = $("phone-code").firstElementChild;
+    drawing.toggleAttribute("hidden", !part.code);
+    if (part.code) {
+      drawing.setAttribute("viewBox", `0 0 ${part.code.size} ${part.code.size}`);
+      drawing.firstElementChild.setAttribute("d", part.code.path);
+    }
+    $("phone-url").href = $("phone-url").textContent = part.url;
+    $("phone-addresses").replaceChildren(...part.addresses.map((address) => make("option", { value: address })));
+    $("phone-how").textContent = PHONE_HOW;
+    $("phone-tunnel").hidden = !part.tunnel;
+    $("phone-tunnel").textContent = part.tunnel;
+  },
+
   memory(part) {
     $("memory").hidden = false;
     $("memory-name").textContent = part.name;
@@ -141,6 +162,17 @@ const show = {
     $("memory").classList.toggle("late", !part.fits);
   },
 };
+
+const PHONE_HOW = "Type the address that this computer has in the phone's network. If this computer is elsewhere and you reach "
+  + "it by ssh, type your laptop's address instead, and on the laptop run the command that then stands here, with your own login.";
+
+function phoneWords(part) {
+  if (!part.on) return "The phone page is off. Start with presenter lab --phone, or with --phone-next for a phone that can also go on and pause.";
+  if (!part.until) return "The key has expired. Make a new code for another four hours.";
+  const may = part.drives ? "It can go to the next cue and pause; keep the code to yourself." : "It can only look.";
+  const scan = part.code ? `Scan this with the phone's camera. ${may}` : "This address works on this computer alone.";
+  return `${scan} The key is good until ${part.until}.`;
+}
 
 function stageWord() {
   const on = $("now").dataset.fallback === "true" ? "Fallback on the projector" : "Points on the projector";
@@ -205,7 +237,9 @@ const ACTS = {
   },
   end: async () => { if (await sure("End the talk? Undo lets it go on.")) await act({ do: "end" }); },
   accept: () => act({ do: "accept" }),
-  undo: () => act({ do: "undo" }),
+  undo: async () => {
+    if (!talk.undo_resets || await sure("Undo the start? The clock goes back to what it was before.")) await act({ do: "undo" });
+  },
   next: () => talk.next && act({ do: "go", cue: talk.next }),
   back: () => talk.back && act({ do: "go", cue: talk.back }),
   go: (from) => act({ do: "go", cue: from.cue ?? from.cell }),
@@ -218,6 +252,8 @@ const ACTS = {
   answers: () => answers(!$("ask").classList.contains("open")),
   outline: () => $("outline").showModal(),
   keys: () => $("keys").showModal(),
+  phone: () => $("phone").showModal(),
+  renew: () => phone({ do: "renew" }),
   light: () => paint(document.documentElement.dataset.light === "light" ? "dark" : "light"),
   larger: () => size(Number(stored("size") ?? 100) + 10),
   smaller: () => size(Number(stored("size") ?? 100) - 10),
@@ -226,7 +262,7 @@ const ACTS = {
 const KEYS = {
   ArrowRight: "next", PageDown: "next", ArrowLeft: "back", PageUp: "back",
   a: "accept", u: "undo", q: "question", p: "break", f: "stage", b: "stage", ".": "stage", h: "answers",
-  g: "follow", o: "outline", "+": "larger", "=": "larger", "-": "smaller", d: "light", s: "begin", e: "end", "?": "keys",
+  g: "follow", o: "outline", m: "phone", "+": "larger", "=": "larger", "-": "smaller", d: "light", s: "begin", e: "end", "?": "keys",
 };
 
 async function doIt(name, from = {}) {
@@ -237,6 +273,21 @@ async function doIt(name, from = {}) {
     setTimeout(() => say("problem", talk.problem), 6000);
   }
 }
+
+/** Ask for another key or address of the phone page; what speaks against it stands in its dialog. */
+async function phone(asked) {
+  say("phone-no", "");
+  try {
+    await act(asked, "phone");
+  } catch (error) {
+    say("phone-no", error.message);
+  }
+}
+
+$("phone-move").onsubmit = (event) => {
+  event.preventDefault();
+  phone({ do: "address", address: $("phone-address").value.trim() });
+};
 
 function sure(text) {
   const dialog = $("sure");

@@ -1,30 +1,36 @@
 // What both pages share: the stream of parts from the server, and the way back to it.
 
-const base = new URL("../", import.meta.url);
+export const base = new URL("../", import.meta.url);
 
-/** Call `show[name](part)` for each part that changes, and `lost(since)` while there is no connection (null: there is). */
+/**
+ * Call `show[name](part)` for each part that changes, and `lost(since)` while there is no connection (null: there is).
+ * Returns `again`, which connects anew, and `stop`.
+ */
 export function listen(show, lost) {
   let since = null;
   let source;
+  let later;
   const connect = () => {
     source = new EventSource(new URL("stream", base));
     source.onopen = () => { since = null; lost(null); };
     source.onerror = () => {
       since ??= new Date();
+      if (source.readyState === EventSource.CLOSED) later = setTimeout(connect, 2000);
       lost(since);
-      if (source.readyState === EventSource.CLOSED) setTimeout(connect, 2000);
     };
     for (const [name, render] of Object.entries(show)) {
       source.addEventListener(name, (event) => render(JSON.parse(event.data)));
     }
   };
+  const stop = () => { clearTimeout(later); source.close(); };
   connect();
+  return { stop, again() { stop(); connect(); } };
 }
 
 /** Do something; throws what the server says against it. */
-export async function act(asked) {
+export async function act(asked, route = "act") {
   const xsrf = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)?.[1] ?? "";
-  const answer = await fetch(new URL("act", base), {
+  const answer = await fetch(new URL(route, base), {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-XSRFToken": decodeURIComponent(xsrf) },
     body: JSON.stringify(asked),

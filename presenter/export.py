@@ -1,0 +1,225 @@
+"""Write what an instructor hands out: the script for paper, notebooks for students, slides.
+
+    presenter export                                      everything, into runs/export-<time>
+    presenter export 02 03 --only script --level advanced
+    presenter export --notebooks runs/rehearsal-…/1       slides with the pictures of a rehearsal
+
+Every file stands alone: pictures are inside, nothing is fetched. A PDF needs a Chromium, Chrome or Edge on
+this machine; without one the pages are written all the same, and any browser prints them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from presenter import cues, runtimes, script
+from presenter.console.guide import Material
+from presenter.cues import Sheet
+from workshop import files, profiles, run
+
+KINDS = ("script", "students", "slides")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+MAC_BROWSERS = ("Google Chrome", "Chromium", "Microsoft Edge")
+PATIENCE = 300.0  # s that a browser may take to print
+NEEDED = ("parameters", "raises-exception")  # tags that a notebook runs by; all others are the tests'
+SOLUTION = re.compile(r"<details>\s*<summary>\s*Solutions?\b.*?</details>\s*", re.DOTALL | re.IGNORECASE)
+
+Raw = dict[str, Any]  # a notebook as in its file
+
+
+class NoPdf(RuntimeError):
+    """A page that could not be printed, with what to do instead."""
+
+
+def scripts(material: Material, sheets: Sequence[Sheet], levels: Sequence[str], *, into: Path) -> list[Path]:
+    """Write the script of each level as a page.
+
+    Raises ValueError for a fact that is none.
+    """
+    pages = []
+    for level in levels:
+        pages.append(into / f"script-{level}.html")
+        _write(pages[-1], script.page(material, level=level, sheets=sheets))
+    return pages
+
+
+def students(books: Sequence[Path], *, into: Path) -> list[Path]:
+    """Write the notebooks as students get them: checked against the format, ready to run.
+
+    Raises ValueError for a notebook that would not be valid.
+    """
+    import nbformat
+
+    into.mkdir(exist_ok=True)
+    written = []
+    for path in books:
+        made = student(json.loads(path.read_text(encoding="utf-8")))
+        try:
+            nbformat.validate(made)
+        except nbformat.ValidationError as error:
+            what = f"{path.name} is no valid notebook ({error.message})"
+            raise ValueError(f"{what}. Open it in JupyterLab and save it.") from error
+        written.append(into / path.name)
+        _write(written[-1], json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+    return written
+
+
+def student(book: Raw) -> Raw:
+    """Make the students' notebook: same cells, same ids; no solutions, outputs, marks of tests or of talks.
+
+    What papermill added to an executed notebook goes, too.
+    """
+    cells = [_bare(cell) for cell in book["cells"] if not _added(cell)]
+    metadata = {
+        key: book["metadata"][key] for key in ("kernelspec", "language_info") if key in book["metadata"]
+    }
+    return {**book, "cells": [cell for cell in cells if cell["source"]], "metadata": metadata}
+
+
+def _added(cell: Raw) -> bool:
+    """Say whether papermill put a cell in."""
+    tags = cell["metadata"].get("tags", [])
+    return "injected-parameters" in tags or "papermill-error-cell-tag" in tags
+
+
+def _bare(cell: Raw) -> Raw:
+    tags = [tag for tag in cell["metadata"].get("tags", []) if tag in NEEDED]
+    source = "".join(cell["source"])
+    if cell["cell_type"] == "markdown":
+        source = SOLUTION.sub("", source)
+    bare = {**cell, "source": source.splitlines(keepends=True), "metadata": {"tags": tags} if tags else {}}
+    return bare | {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else bare
+
+
+def slides(material: Material, books: Sequence[Path], *, into: Path) -> list[Path]:
+    """Write a deck for each notebook that has a cue sheet, with its outputs if it was executed."""
+    from presenter import deck
+
+    into.mkdir(exist_ok=True)
+    written = []
+    for path in (one for one in books if one.stem in material.sheet_of):
+        book = json.loads(path.read_text(encoding="utf-8"))
+        cells = [_slide(cell) for cell in book["cells"] if not _added(cell)]
+        written.append(into / f"{path.stem}.html")
+        _write(written[-1], deck.page({**book, "cells": cells}, material.sheet_of[path.stem], material))
+    return written
+
+
+def _slide(cell: Raw) -> Raw:
+    """Leave the solution out and outputs in, if papermill made them; stored ones are there for the tests."""
+    outputs = cell.get("outputs", []) if "papermill" in cell["metadata"] else []
+    return {**_bare(cell), "outputs": outputs}
+
+
+def browser() -> str | None:
+    """Find a browser that can print without a window; None if there is none."""
+    mac = [f"/Applications/{name}.app/Contents/MacOS/{name}" for name in MAC_BROWSERS]
+    return next(filter(None, map(shutil.which, [*BROWSERS, *mac])), None)
+
+
+def pdf(page: Path, *, program: str | None) -> Path:
+    """Print a page as PDF beside it.
+
+    Raises NoPdf, with what to do, if there is no browser or it does not print.
+    """
+    by_hand = f"Open {run.shown(page)} in a browser, and print it: A4, no headers, background graphics on."
+    if program is None:
+        raise NoPdf(f"No Chromium, Chrome or Edge was found to print with. {by_hand}")
+    target = page.with_suffix(".pdf").absolute()
+    with tempfile.TemporaryDirectory(prefix="presenter-", ignore_cleanup_errors=True) as profile:
+        command = [program, "--headless", "--disable-gpu", "--no-first-run", "--no-pdf-header-footer"]
+        command += [f"--user-data-dir={profile}", f"--print-to-pdf={target}"]
+        command += (
+            ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+        )  # it refuses root one
+        try:
+            done = subprocess.run(
+                [*command, page.absolute().as_uri()], capture_output=True, text=True, timeout=PATIENCE
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise NoPdf(f"{program} did not print ({error}). {by_hand}") from error
+    if done.returncode or not target.is_file():
+        said = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+        raise NoPdf(f"{program} did not print ({said}). {by_hand}")
+    return target
+
+
+def _write(path: Path, text: str) -> None:
+    with files.replacing(path) as file:
+        file.write(text.encode())
+
+
+def export(material: Material, books: Sequence[Path], options: argparse.Namespace, *, into: Path) -> None:
+    """Write what was asked for into a folder, and print what was written."""
+    sheets = [material.sheet_of[path.stem] for path in books if path.stem in material.sheet_of]
+    kinds, levels = options.only or KINDS, options.level or cues.LEVELS
+    if "script" in kinds:
+        pages = scripts(material, sheets, levels, into=into)
+        _say("the script to print", pages)
+        if not options.no_pdf:
+            _print(pages)
+    if "students" in kinds:
+        _say("notebooks for students", students(books, into=into / "students"))
+    if "slides" in kinds:
+        _say("slides; S opens the speaker's window", slides(material, books, into=into / "slides"))
+
+
+def _print(pages: Sequence[Path]) -> None:
+    program = browser()
+    try:
+        _say("the same as PDF", [pdf(page, program=program) for page in pages])
+    except NoPdf as error:
+        print(f"  – no PDF: {error}")
+
+
+def _say(what: str, written: Sequence[Path]) -> None:
+    names = ", ".join(path.name for path in written)
+    print(f"  ✓ {what}: {names}", flush=True)
+
+
+def main(argv: list[str]) -> int:
+    """Export from the command line; ends with 2 for a word that means nothing. No PDF is no failure."""
+    parser = argparse.ArgumentParser(
+        prog="presenter export", description="Write the script for paper, student notebooks and slides."
+    )
+    parser.add_argument("names", nargs="*", help="as 01 or 02_inference; none: all")
+    parser.add_argument("--only", choices=KINDS, action="append", help="one of them; may be given again")
+    parser.add_argument("--level", choices=cues.LEVELS, action="append", help="of the script; otherwise all")
+    parser.add_argument("--no-pdf", action="store_true", help="write the script as HTML only")
+    parser.add_argument("--output", type=Path, help="folder for the files; otherwise runs/export-<time>")
+    parser.add_argument("--profile", default="auto", help="whose runtimes are told: mi300x, pocket or auto")
+    parser.add_argument("--cues", type=Path, default=cues.CUES, metavar="FOLDER", help="other cue sheets")
+    parser.add_argument(
+        "--notebooks", type=Path, default=run.NOTEBOOKS, metavar="FOLDER", help="such as a rehearsal's"
+    )
+    options = parser.parse_args(argv)
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    output = options.output or profiles.REPO / "runs" / f"export-{stamp}"
+    try:
+        label = profiles.choose(options.profile).label
+        material = Material.read(options.cues, options.notebooks)
+        material = replace(material, runtimes=runtimes.read().get(label, {}), label=label)
+        books = run.select(options.names, notebooks=options.notebooks)
+        output.mkdir(parents=True, exist_ok=True)
+        print(f"Writing into {run.shown(output)}")
+        export(material, books, options, into=output)
+    except ValueError as error:
+        print(f"presenter export: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
