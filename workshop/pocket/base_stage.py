@@ -434,7 +434,7 @@ def asked_loss(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tenso
 class ArtAugStage(BaseStage):
     """A LoRA on the base, from rich renders of the same world: another finish, the same scene."""
 
-    name, steps, rate, batch, ema = "artaug", 500, 1e-3, 32, 0.99
+    name, steps, rate, batch, ema = "artaug", 450, 1e-3, 32, 0.99
     rank, begins = 32, "base"
     rich, shown_below, read_below = True, SCENE_ABOVE, SCENE_ABOVE
 
