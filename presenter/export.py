@@ -19,12 +19,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from presenter import cues, runtimes, script
+from presenter import cues, script
 from presenter.console.guide import Material
 from presenter.cues import Sheet
 from workshop import files, profiles, run
@@ -138,12 +137,12 @@ def pdf(page: Path, *, program: str | None) -> Path:
     if program is None:
         raise NoPdf(f"No Chromium, Chrome or Edge was found to print with. {by_hand}")
     target = page.with_suffix(".pdf").absolute()
+    target.unlink(missing_ok=True)  # one from before must not pass for this one
     with tempfile.TemporaryDirectory(prefix="presenter-", ignore_cleanup_errors=True) as profile:
         command = [program, "--headless", "--disable-gpu", "--no-first-run", "--no-pdf-header-footer"]
         command += [f"--user-data-dir={profile}", f"--print-to-pdf={target}"]
-        command += (
-            ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-        )  # it refuses root one
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            command.append("--no-sandbox")  # root is refused one
         try:
             done = subprocess.run(
                 [*command, page.absolute().as_uri()], capture_output=True, text=True, timeout=PATIENCE
@@ -209,13 +208,12 @@ def main(argv: list[str]) -> int:
     output = options.output or profiles.REPO / "runs" / f"export-{stamp}"
     try:
         label = profiles.choose(options.profile).label
-        material = Material.read(options.cues, options.notebooks)
-        material = replace(material, runtimes=runtimes.read().get(label, {}), label=label)
+        material = Material.read(options.cues, options.notebooks).measured_on(label)
         books = run.select(options.names, notebooks=options.notebooks)
         output.mkdir(parents=True, exist_ok=True)
         print(f"Writing into {run.shown(output)}")
         export(material, books, options, into=output)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"presenter export: {error}", file=sys.stderr)
         return 2
     return 0

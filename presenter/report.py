@@ -33,7 +33,6 @@ from presenter.schedule import CUT, FULL, Item, Plan, clock
 from presenter.schedule import Talk as Matter
 from workshop import files, profiles, run
 
-TALKS, EVENTS = profiles.REPO / "runs" / "talks", "events.jsonl"  # where the console keeps them
 FAILED = ("failed", "out of memory", "died")
 HURRIED = 0.5  # of its least: below, a cue was clicked through
 DRAGGED = 3.0  # of its plan: above, the clock was forgotten
@@ -182,14 +181,14 @@ class Report:
         )
 
 
-def find(names: Sequence[str], *, talks: Path = TALKS) -> list[Path]:
+def find(names: Sequence[str], *, talks: Path = state.TALKS) -> list[Path]:
     """Find the folders of talks: by name, by path, or the last one that has begun.
 
     Raises ValueError, with what there is, for a name that means none.
     """
-    there = sorted(talks.glob(f"*/{state.JOURNAL}"), key=lambda path: path.stat().st_mtime)
+    there = state.folders(talks)
     if not names:
-        held = [path.parent for path in there if state.fold(state.read(path)[0]).began is not None]
+        held = [one for one in there if state.fold(state.read(one / state.JOURNAL)[0]).began is not None]
         if not held:
             none = f"No talk in {profiles.shown(talks)} has begun yet"
             raise ValueError(f"{none}. Hold one: presenter lab, then Start on its page.")
@@ -198,7 +197,7 @@ def find(names: Sequence[str], *, talks: Path = TALKS) -> list[Path]:
     for name in names:
         folder = next((one for one in (talks / name, Path(name)) if (one / state.JOURNAL).is_file()), None)
         if folder is None:
-            known = ", ".join(path.parent.name for path in there) or "none"
+            known = ", ".join(one.name for one in there) or "none"
             raise ValueError(f"There is no talk {name!r}. There are: {known}. Or name a talk's folder.")
         found.append(folder.absolute())
     return found
@@ -213,7 +212,7 @@ def read(folder: Path, material: Material) -> Report:
     talk = state.fold(acts)
     if talk.began is None:
         raise ValueError(f"The talk {folder.name} never began. Begin it with Start on the presenter's page.")
-    kernels = _kernels(folder / EVENTS)
+    kernels = _kernels(folder / state.EVENTS)
     ended = talk.ended or _last_sign(acts, kernels, since=talk.began)
     kernels.lost(now=ended)
     base, note = _plan(talk, material)
@@ -267,7 +266,7 @@ def _moments(report: Report, acts: Sequence[Act]) -> Iterator[Moment]:
             yield _broken(report, run_)
     for act in acts:
         if act.do == "cut":
-            yield Moment(act.at, "cut", _at(report, act.at), _sentence(guide.words(act.treatments)))
+            yield Moment(act.at, "cut", _at(report, act.at), sentence(guide.words(act.treatments)))
         elif act.do == "stage" and act.cue:
             yield Moment(act.at, "stage", act.cue, "Fallback on the projector")
         elif act.do == "level" and act.at > report.began:
@@ -309,7 +308,7 @@ def _at(report: Report, at: float) -> str:
     return next((one.cue for one in reversed(report.talk.stretches) if one.began <= at), "")
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
@@ -511,14 +510,13 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     try:
         label = profiles.choose(options.profile).label
-        material = Material.read(options.cues, options.notebooks)
-        material = replace(material, runtimes=runtimes.read().get(label, {}), label=label)
+        material = Material.read(options.cues, options.notebooks).measured_on(label)
         folders = find(options.talks)
         reports = [read(folder, material) for folder in folders]
         for folder, report in zip(folders, reports, strict=True):
             print(told(report, write(report, into=folder)))
         print("\n".join(apply(reports, label=label) if options.apply else _would(reports)))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"presenter report: {error}", file=sys.stderr)
         return 2
     return 0

@@ -36,7 +36,7 @@ def _head(told: Report) -> str:
     late = told.late
     mood = "bad" if late > guide.ON_TIME else "good"
     when = datetime.fromtimestamp(told.began).strftime("%d %B %Y, %H:%M")
-    title = "On time" if abs(late) <= guide.ON_TIME else _sentence(report.finish(late))
+    title = "On time" if abs(late) <= guide.ON_TIME else report.sentence(report.finish(late))
     level = " · ".join(filter(None, [f"{told.talk.level} level", escape(told.material.label)]))
     said = "".join(f"<p>{escape(line)}.</p>" for line in report.summary(told))
     note = f"<p class='note'>{escape(told.note)}</p>" if told.note else ""
@@ -46,10 +46,6 @@ def _head(told: Report) -> str:
 <p class="took"><strong>{clock(told.minutes)}</strong> of {told.base.minutes:g} minutes</p>
 {said}{note}
 </header>"""
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 class _Axes:

@@ -18,9 +18,7 @@ class Runtime:
     """What a cell took: medians over several runs on one machine."""
 
     seconds: float
-    peak_gib: (
-        float | None
-    )  # on the GPU where there is one, else of the kernel and its children; None: unknown
+    peak_gib: float | None  # on the GPU if there is one, else of the kernel and its children; None: unknown
     runs: int
 
 

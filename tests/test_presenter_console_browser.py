@@ -9,7 +9,6 @@ import base64
 import itertools
 import json
 import os
-import shutil
 import signal
 import statistics
 import subprocess
@@ -23,14 +22,14 @@ from typing import Any
 import pytest
 from test_presenter_console_server import TOKEN, Server
 
-from presenter import runtimes
-from presenter.console import app, follow, hook
+from presenter import export, runtimes
+from presenter.console import follow, hook, state
 from presenter.runtimes import Runtime
 
 websocket = pytest.importorskip(
     "websocket", reason="websocket-client is not installed: pip install -e .[test]"
 )
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = export.browser()
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
@@ -351,7 +350,7 @@ def test_killed_kernel_is_told(console: Tab, lab: Lab, server: Server) -> None:
     begin(console)
     lab.run(1)
     console.wait_text("run-state", "Running")
-    events = [json.loads(line) for line in (server.talk / app.EVENTS).read_text().splitlines()]
+    events = [json.loads(line) for line in (server.talk / state.EVENTS).read_text().splitlines()]
     os.kill(events[-1]["pid"], signal.SIGKILL)
     console.wait_text("alarm-title", "The kernel died in slow")
     assert console.sees("run") and console.text("run-state") == "Kernel died"
@@ -446,7 +445,7 @@ def test_lag_from_the_kernel_to_the_page_is_short(
     console: Tab, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JPY_SESSION_NAME", "01_first.ipynb")
-    kernel = hook.Hook(str(server.talk / app.EVENTS))
+    kernel = hook.Hook(str(server.talk / state.EVENTS))
     console.js(
         "window.seen = []; window.shown = document.getElementById('run-cell');"
         "new MutationObserver(() => seen.push([shown.innerText, Date.now() / 1000]))"

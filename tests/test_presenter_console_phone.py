@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from test_presenter_console_guide import write_lesson
-from test_presenter_console_server import TOKEN, Server, jar
+from test_presenter_console_server import TOKEN, Server, assert_strict, jar
 
 from presenter.console import lab, pages, phone
 from presenter.console.app import Console
@@ -177,12 +177,7 @@ def test_route_is_closed_by_another_name_and_for_a_foreign_page(looking: Listene
 def test_route_opens_with_the_key_and_lets_nothing_foreign_in(looking: Listener, route: str) -> None:
     status, headers, _ = looking.ask("GET", f"/{looking.key}{route}")
     assert status == 200
-    policy = headers.get_all("Content-Security-Policy")
-    assert policy == [pages.POLICY]
-    assert "default-src 'none'" in policy[0] and "unsafe" not in policy[0] and "*" not in policy[0]
-    assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "no-referrer"
-    assert headers["Cache-Control"] == "no-store"
+    assert_strict(headers)
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert {"Set-Cookie", "Server", "Access-Control-Allow-Origin"}.isdisjoint(headers)
 

@@ -135,16 +135,21 @@ def test_route_is_closed_without_login_and_with_a_wrong_key(server: Server, rout
         assert b"Presenter" not in body and b"PNG" not in body
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_route_opens_with_the_key_and_lets_nothing_foreign_in(server: Server, route: str) -> None:
-    status, headers, _ = server.ask("GET", route, token=TOKEN)
-    assert status == 200
+def assert_strict(headers: http.client.HTTPMessage) -> None:
+    """Check what every answer, to the second screen or to a phone, must forbid."""
     policy = headers.get_all("Content-Security-Policy")
     assert policy == [pages.POLICY]
     assert "default-src 'none'" in policy[0] and "unsafe" not in policy[0] and "*" not in policy[0]
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
     assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_route_opens_with_the_key_and_lets_nothing_foreign_in(server: Server, route: str) -> None:
+    status, headers, _ = server.ask("GET", route, token=TOKEN)
+    assert status == 200
+    assert_strict(headers)
 
 
 def test_foreign_page_can_neither_follow_nor_act(server: Server, cookies: dict[str, str]) -> None:
@@ -219,7 +224,7 @@ def test_pages_take_nothing_from_elsewhere_and_hold_no_inline_script() -> None:
 
 def test_files_of_the_talk_are_readable_by_their_owner_only(server: Server) -> None:
     assert server.talk.stat().st_mode & 0o777 == 0o700
-    for file in (app.EVENTS, state.JOURNAL):
+    for file in (state.EVENTS, state.JOURNAL):
         assert (server.talk / file).stat().st_mode & 0o777 == 0o600
 
 
@@ -326,7 +331,7 @@ class Room:
         self.console = Console(
             Material.read(cues.CUES, run.NOTEBOOKS), folder, options=options, clock=lambda: self.now
         )
-        self.log = folder / app.EVENTS
+        self.log = folder / state.EVENTS
 
     def wait(self, minutes: float) -> None:
         self.now += minutes * 60

@@ -274,6 +274,22 @@ def test_pdf_from_a_browser_that_fails_says_what_it_said(tmp_path: Path) -> None
         export.pdf(tmp_path / "page.html", program=program)
 
 
+def test_pdf_from_before_does_not_pass_for_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "page.pdf").write_bytes(b"%PDF of yesterday")
+    with pytest.raises(export.NoPdf, match="did not print"):
+        export.pdf(tmp_path / "page.html", program=stand_in(tmp_path, "exit 0"))
+
+
+def test_folder_that_cannot_be_written_is_an_error_and_no_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheets, books = write_lesson(tmp_path)
+    (tmp_path / "taken").write_text("a file")
+    where = ["--cues", str(sheets), "--notebooks", str(books), "--output", str(tmp_path / "taken" / "out")]
+    assert export.main(where) == 2
+    assert re.search(r"presenter export: .*taken", capsys.readouterr().err)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(export.browser() is None, reason="no Chromium here: apt-get install chromium")
 def test_pdf_is_printed_by_the_browser_that_is_here(tmp_path: Path) -> None:

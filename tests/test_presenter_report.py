@@ -36,7 +36,7 @@ def hold(folder: Path, *acts: Act, events: tuple[dict, ...] = (), minutes: float
     lines = b"".join(map(state.as_line, [plan, *acts]))
     (folder / state.JOURNAL).write_bytes(lines)
     said = [{"pid": os.getpid(), "notebook": "notebooks/01_first.ipynb", **one} for one in events]
-    (folder / report.EVENTS).write_text("".join(json.dumps(one) + "\n" for one in said), encoding="utf-8")
+    (folder / state.EVENTS).write_text("".join(json.dumps(one) + "\n" for one in said), encoding="utf-8")
     return folder
 
 
@@ -194,12 +194,6 @@ def test_talk_is_found_by_name_by_path_or_as_the_last_one_that_began(tmp_path: P
         report.find(["d"], talks=talks)
     with pytest.raises(ValueError, match=r"has begun yet\. Hold one: presenter lab"):
         report.find([], talks=tmp_path)
-
-
-def test_report_looks_where_the_console_writes() -> None:
-    from presenter.console import app
-
-    assert (report.TALKS, report.EVENTS) == (app.TALKS, app.EVENTS)
 
 
 def test_table_has_a_line_for_each_cue(tmp_path: Path, material: Material) -> None:

@@ -32,8 +32,6 @@ from presenter.console.pages import HEADERS, KINDS, PAGE, Board
 from presenter.console.state import Act
 from workshop import gallery, profiles, run
 
-TALKS = profiles.REPO / "runs" / "talks"
-EVENTS = "events.jsonl"
 TAIL_MS, LOOK_MS = 50, 1000  # between two looks at the log; at clock, memory and kernels
 
 
@@ -56,7 +54,7 @@ class Console:
         """
         self.clock = clock
         self.journal = state.Journal(folder)
-        self.tail = follow.Tail(folder / EVENTS)
+        self.tail = follow.Tail(folder / state.EVENTS)
         self.kernels = follow.Kernels()
         self.board, self.small = Board(), Board()  # the second screen's, and a phone's
         self.phone: phone.Phone | None = None  # where phones look, if that was asked for
@@ -77,8 +75,7 @@ class Console:
 
     def learn(self, label: str) -> None:
         """Take in which machine this is: runtimes are filed by it."""
-        measured = runtimes.read(self.runtimes).get(label, {})
-        self.material = Material(self.material.sheets, self.material.books, measured, label)
+        self.material = self.material.measured_on(label, file=self.runtimes)
         self._plan({})
         self.refresh()
 
@@ -337,11 +334,11 @@ class PresenterConsole(ExtensionApp):
 
     def initialize_settings(self) -> None:
         """Open the talk, and make every kernel that starts from now on report its cells."""
-        folder = Path(self.talk) if self.talk else talk_folder(TALKS, now=time.time(), new=self.new)
+        folder = Path(self.talk) if self.talk else talk_folder(state.TALKS, now=time.time(), new=self.new)
         material = Material.read(Path(self.cues), Path(self.notebooks))
         self.console = Console(material, folder, options=self.options)
         self.console.pictures, self.console.runtimes = Path(self.pictures), Path(self.runtimes)
-        follow.watch(os.environ, log=folder / EVENTS)
+        follow.watch(os.environ, log=folder / state.EVENTS)
         self.settings["presenter_console"] = self.console
         if not self.phone:
             self.console.board.show("phone", phone.OFF)

@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from presenter import cues, facts, notebooks, schedule
+from presenter import cues, facts, notebooks, runtimes, schedule
 from presenter.console import render
 from presenter.console.follow import Kernels, Run
 from presenter.console.state import Act, Talk
@@ -69,6 +69,10 @@ class Material:
     def read(cls, sheets: Path, books: Path) -> Material:
         """Read all cue sheets and notebooks; raises what `cues.read_all` raises."""
         return cls(tuple(cues.read_all(sheets)), tuple(notebooks.read_all(books)))
+
+    def measured_on(self, label: str, *, file: Path | None = None) -> Material:
+        """Take in what the cells took on a machine; raises what `runtimes.read` raises."""
+        return replace(self, runtimes=runtimes.read(file).get(label, {}), label=label)
 
     def plan(self, options: Mapping[str, Any], *, level: str) -> Plan:
         """Cut the talk to fit, as `presenter plan` does; what `schedule.plan` raises goes on."""

@@ -23,7 +23,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-JOURNAL = "journal.jsonl"
+from workshop import profiles
+
+TALKS = profiles.REPO / "runs" / "talks"  # a folder each
+JOURNAL, EVENTS = "journal.jsonl", "events.jsonl"  # the presenter's acts, and what the kernels did
 ACTS = ("plan", "begin", "go", "pause", "resume", "cut", "stage", "level", "follow", "end", "undo")
 UNDOABLE = ("begin", "cut", "end")  # a move is taken back by moving, a pause by resuming
 PAUSES = ("question", "break")
@@ -287,9 +290,15 @@ def _act(line: bytes) -> Act | None:
 
 def newest(talks: Path, *, now: float) -> Path | None:
     """Find the talk to go on with: the last one touched, unless it has ended or lies too long ago."""
-    journals = sorted(talks.glob(f"*/{JOURNAL}"), key=lambda path: path.stat().st_mtime)
-    if not journals:
+    there = folders(talks)
+    if not there:
         return None
-    acts, _ = read(journals[-1])
+    acts, _ = read(there[-1] / JOURNAL)
     fresh = bool(acts) and now - acts[-1].at < FORGOTTEN
-    return journals[-1].parent if fresh and fold(acts).ended is None else None
+    return there[-1] if fresh and fold(acts).ended is None else None
+
+
+def folders(talks: Path) -> list[Path]:
+    """List the talks that are kept, the last one touched at the end."""
+    journals = sorted(talks.glob(f"*/{JOURNAL}"), key=lambda path: path.stat().st_mtime)
+    return [path.parent for path in journals]

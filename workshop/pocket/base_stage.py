@@ -290,9 +290,10 @@ class BaseStage:
     def batches(self, index: int) -> list[list[tuple[int, Caption]]]:
         """Eight batches, each of captions of similar length, so that little is padding."""
         rng, drawn = random.Random(index), []
-        for _ in range(self.pool * self.batch):
-            shares = (COUPLES, SMALL_THINGS, 1 - COUPLES - SMALL_THINGS)
-            i = rng.choice(rng.choices((self.couples, self.small, range(len(self.scenes))), shares)[0])
+        pools = (self.couples, self.small, range(len(self.scenes)))
+        shares = (COUPLES, SMALL_THINGS, 1 - COUPLES - SMALL_THINGS)
+        for pool in rng.choices(pools, shares, k=self.pool * self.batch):
+            i = rng.choice(pool)
             caption = captions.caption(self.scenes[i], rng.choice(captions.LANGUAGES), rng)
             drawn.append((i, Caption("", "en", {}) if rng.random() < EMPTY_SHARE else caption))
         rows = self.prompts.tokenizer([caption.text for _, caption in drawn])["input_ids"]
