@@ -213,7 +213,14 @@ def main(argv: list[str]) -> int:
         output.mkdir(parents=True, exist_ok=True)
         print(f"Writing into {run.shown(output)}")
         export(material, books, options, into=output)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        print(
+            f"presenter export: {error}. Free some space or make the folder writable, or choose another with "
+            "--output.",
+            file=sys.stderr,
+        )
+        return 2
+    except ValueError as error:
         print(f"presenter export: {error}", file=sys.stderr)
         return 2
     return 0

@@ -516,7 +516,13 @@ def main(argv: list[str]) -> int:
         for folder, report in zip(folders, reports, strict=True):
             print(told(report, write(report, into=folder)))
         print("\n".join(apply(reports, label=label) if options.apply else _would(reports)))
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        print(
+            f"presenter report: {error}. Free some space or make the talk's folder readable and writable.",
+            file=sys.stderr,
+        )
+        return 2
+    except ValueError as error:
         print(f"presenter report: {error}", file=sys.stderr)
         return 2
     return 0

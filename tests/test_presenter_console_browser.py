@@ -361,6 +361,8 @@ def test_late_talk_is_cut_accepted_and_undone(console: Tab) -> None:
     console.click("document.querySelector('#cuts [data-act=keep]')")
     console.wait_text("sentence", "behind: skip 01-extra, finish")
     assert console.sees("accept") and "behind" in console.text("pace")
+    width = "document.getElementById('{}').getBoundingClientRect().width"
+    assert console.js(width.format("sentence")) == console.js(width.format("advice"))  # a row of its own
     console.picture("5-behind")
     console.key("a")
     console.wait_text("cuts", "Extra")

@@ -252,12 +252,25 @@ def test_now_shows_the_cue_of_the_level_with_its_facts(material: Material) -> No
 
 
 def test_opening_comes_with_the_first_cue_and_closing_with_the_last(material: Material) -> None:
-    def titles(name: str) -> list[str]:
-        return [section["title"] for section in guide.now_part(view(material, at(name)))["sections"]]
+    def titles(name: str) -> tuple[list[str], list[str]]:
+        part = guide.now_part(view(material, at(name)))
+        before, after = ([section["title"] for section in part[where]] for where in ("before", "after"))
+        return before, after
 
-    assert titles("01-hello") == ["Before you start", "Opening"]
-    assert titles("01-slow") == []
-    assert titles("02-last") == ["Closing"]
+    assert titles("01-hello") == (["Before you start", "Opening"], [])
+    assert titles("01-slow") == ([], [])
+    assert titles("02-last") == ([], ["Closing"])
+
+
+def test_next_cell_of_another_notebook_is_said_to_be_there(material: Material) -> None:
+    ahead = guide.cells_part(ran(view(material, at("01-slow")), "slow"))["next"]
+    assert ahead["notebook"] == "01_first" and not ahead["elsewhere"]
+    last = [item.cue for item in view(material, BEGUN).path if item.cue.sheet == "01_first"][-1]
+    over = view(material, at(last.name))
+    for cell in last.cells:
+        over = ran(over, cell)
+    beyond = guide.cells_part(over)["next"]
+    assert beyond["notebook"] == "02_second" and beyond["elsewhere"]
 
 
 def test_script_in_a_cue_or_in_code_stays_text(material: Material) -> None:

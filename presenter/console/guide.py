@@ -18,7 +18,7 @@ from presenter import cues, facts, notebooks, runtimes, schedule
 from presenter.console import render
 from presenter.console.follow import Kernels, Run
 from presenter.console.state import Act, Talk
-from presenter.cues import LABELS, Cue, Section, Sheet
+from presenter.cues import LABELS, Cue, Sheet
 from presenter.notebooks import Notebook
 from presenter.runtimes import Runtime
 from presenter.schedule import CUT, FULL, SHORT, Advice, Item, Plan, clock
@@ -321,7 +321,8 @@ def now_part(view: View) -> Part:
         ],
         "fallback": bool(cue.fallback),
         "practice_html": _html(view, cue, cue.practice),
-        "sections": [_section(view, cue, one) for one in _sections(view, sheet)],
+        "before": _sections(view, sheet, OPENING, at=0),
+        "after": _sections(view, sheet, CLOSING, at=-1),
     }
 
 
@@ -331,15 +332,16 @@ def _position(view: View) -> str:
     return "not in the plan"
 
 
-def _sections(view: View, sheet: Sheet) -> list[Section]:
-    """The sheet's own sections: its opening at its first cue, its closing at its last one."""
+def _sections(view: View, sheet: Sheet, titles: tuple[str, ...], *, at: int) -> list[Part]:
+    """The sheet's own sections of these titles, if this is its first cue (at 0) or its last (at -1)."""
     mine = [item for item in view.path if item.cue.sheet == sheet.name] or [view.here]
-    wanted = OPENING * (view.here == mine[0]) + CLOSING * (view.here == mine[-1])
-    return [section for section in sheet.sections if section.title in wanted]
-
-
-def _section(view: View, cue: Cue, section: Section) -> Part:
-    return {"title": section.title, "html": _html(view, cue, section.text)}
+    if view.here != mine[at]:
+        return []
+    return [
+        {"title": section.title, "html": _html(view, view.here.cue, section.text)}
+        for section in sheet.sections
+        if section.title in titles
+    ]
 
 
 def _filled(view: View, cue: Cue, text: str) -> str:
@@ -400,6 +402,7 @@ def _cell(view: View, notebook: str, cell: str) -> Part:
     return {
         "id": cell,
         "notebook": notebook,
+        "elsewhere": notebook != view.here.cue.sheet,
         "code_html": render.code(view.material.source.get((notebook, cell), "")),
         "expected": f"expected {facts.seconds(expected.seconds)}" if expected else facts.NOT_REHEARSED,
     }

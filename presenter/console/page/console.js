@@ -16,7 +16,7 @@ const show = {
   talk(part) {
     talk = part;
     document.body.dataset.talk = part.state;
-    for (const details of $("sections").children) {
+    for (const details of $("before").children) {
       if (details.dataset.title === CHECKLIST) details.open = part.state === "ready";
     }
     $("begin").hidden = part.state === "running" || part.state === "pause";
@@ -55,7 +55,8 @@ const show = {
     $("where").textContent = part.where + (part.treatment === "as planned" ? "" : ` · ${part.treatment}`);
     $("title").textContent = part.title;
     document.title = `${part.title} · Presenter`;
-    $("sections").replaceChildren(...part.sections.map(section));
+    $("before").replaceChildren(...part.before.map(section));
+    $("after").replaceChildren(...part.after.map(section));
     $("notes").replaceChildren(...part.notes.filter((one) => !LATER.includes(one.label)).map(note));
     $("later").replaceChildren(...part.notes.filter((one) => LATER.includes(one.label)).map(note));
     $("points").replaceChildren(...part.points.map((point) => make("li", { html: point.html })));
@@ -80,6 +81,7 @@ const show = {
     $("cell").hidden = !part.next;
     if (!part.next) return;
     $("cell-id").textContent = part.next.id;
+    $("cell-notebook").textContent = part.next.elsewhere ? `in ${part.next.notebook}` : "";
     $("cell-expected").textContent = part.next.expected;
     $("cell-code").innerHTML = part.next.code_html;
   },
