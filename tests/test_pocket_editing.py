@@ -26,6 +26,7 @@ from workshop.pocket import (
     scenes,
     text_stage,
     tokens,
+    vision_stage,
 )
 from workshop.pocket.architecture import WIDTH, PocketDiT
 
@@ -58,8 +59,8 @@ def picture(number: int) -> Image.Image:
 
 def seen_by(stage: edit_stage.EditStage, pipe: QwenImagePipeline, images: list[Image.Image]) -> torch.Tensor:
     pixels = pipe.processor.image_processor(images=images, return_tensors="pt")["pixel_values"]
-    seen = stage.encoder.model.visual(pixels, grid_thw=edit_stage.grid_of(len(images), "cpu")).pooler_output
-    return seen.view(1, -1, WIDTH)
+    tower = stage.encoder.model.visual
+    return vision_stage.see(tower, pixels, *vision_stage.layout(tower)).view(1, -1, WIDTH)
 
 
 @pytest.mark.parametrize("numbered", [False, True], ids=["one reference", "two references"])
@@ -75,6 +76,36 @@ def test_prompts_are_read_as_the_pipeline_reads_them(stage, unit, numbered, monk
         hidden, lengths = stage.read(["a man in the snow"], seen_by(stage, pipe, images), fast=False)
     assert lengths.tolist() == [real["prompt_emb"].shape[1]]
     assert torch.allclose(hidden[:, : lengths[0]], real["prompt_emb"], atol=1e-3)
+
+
+def test_the_vision_stage_teaches_the_tower_alone_what_two_pictures_show(tmp_path, monkeypatch):
+    monkeypatch.setattr(vision_stage, "PLAIN", (40, 1))
+    monkeypatch.setattr(vision_stage, "RICH", (40, 2))
+    monkeypatch.setattr(vision_stage, "compiled", lambda function: function)
+    network = text_stage.TextNetwork()
+    network.encoder = text_stage.load_encoder(tmp_path)
+    monkeypatch.setattr(vision_stage, "trained", lambda folder, name: network.state_dict())
+    stage = vision_stage.make("vision", tmp_path, "cpu")
+    stage.batch = 8
+    before = {key: value.clone() for key, value in stage.network.state_dict().items()}
+    optimizer = torch.optim.AdamW([p for p in stage.network.parameters() if p.requires_grad], lr=1e-3)
+    losses = []
+    for _ in range(8):
+        losses.append(stage.loss(1))  # two pictures a prompt
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < 0.9 * losses[0]
+    changed = {
+        key for key, value in stage.network.state_dict().items() if not torch.equal(value, before[key])
+    }
+    assert changed and all(key.startswith(("encoder.model.visual.", "picture.")) for key in changed)
+    _, seen, _ = stage.hidden(
+        vision_stage.to_tensor(stage.renders[0][1][:4]), [vision_stage.NOTHING] * 2, pictures=2, fast=False
+    )
+    alone = vision_stage.to_tensor(stage.renders[0][1][2:4])
+    _, second, _ = stage.hidden(alone, [vision_stage.NOTHING], pictures=2, fast=False)
+    assert torch.allclose(seen[2:], second, atol=1e-5)  # each prompt has its own two
 
 
 @torch.no_grad()

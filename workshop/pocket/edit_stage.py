@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from workshop.pocket import captions, scenes, tokens
+from workshop.pocket import captions, scenes, tokens, vision_stage
 from workshop.pocket.architecture import WIDTH
 from workshop.pocket.base_stage import BaseStage, encoded, mapped
 from workshop.pocket.captions import Caption
 from workshop.pocket.dataset import rendered
 from workshop.pocket.scenes import IDENTITY, Scene
-from workshop.pocket.text_stage import IMAGE_PAD, IMAGE_TOKENS, load_encoder, patches, run_layers
+from workshop.pocket.text_stage import IMAGE_PAD, IMAGE_TOKENS, edit_prompt, load_encoder, patches, run_layers
 from workshop.pocket.train import compiled
 from workshop.pocket.vae_stage import PLAIN, RICH, to_tensor
 
@@ -59,13 +59,6 @@ RECIPES = {
 }
 
 
-def edit_prompt(text: str, *, references: int, numbered: bool) -> str:
-    """The whole prompt that DiffSynth makes of an instruction, with one token for each of a picture's."""
-    picture = "<|vision_start|>" + "<|image_pad|>" * IMAGE_TOKENS + "<|vision_end|>"
-    shown = "".join(f"Picture {i + 1}: {picture}" for i in range(references)) if numbered else picture
-    return tokens.EDIT_TEMPLATE.replace("<|vision_start|><|image_pad|><|vision_end|>{}", shown + text)
-
-
 def key_of(attributes: dict[str, str], side: str = "left ") -> Key:
     """What a reference must agree on, of a person or a dog."""
     if attributes["kind"] == "dog":
@@ -80,14 +73,13 @@ class Pictures:
         count, seed = RICH if rich else PLAIN
         self.scenes, renders = rendered(folder, count, seed=seed, rich=rich)
         self.latents = encoded(folder, device, rich=rich)
-        see = compiled(lambda pixels, grid: encoder.model.visual(pixels, grid_thw=grid).pooler_output)
+        tower, look = encoder.model.visual, compiled(vision_stage.see)
+        places = [x.to(device) for x in vision_stage.layout(tower)]
 
         @torch.no_grad()
         def seen(pictures: np.ndarray) -> torch.Tensor:
             with torch.autocast(device, torch.bfloat16):
-                return see(patches(to_tensor(pictures, device)), grid_of(len(pictures), device)).view(
-                    len(pictures), IMAGE_TOKENS, WIDTH
-                )
+                return look(tower, patches(to_tensor(pictures, device)), *places)
 
         path = Path(folder) / ("seen-rich.npy" if rich else "seen.npy")
         self.seen = mapped(path, renders, seen, shape=(IMAGE_TOKENS, WIDTH))
@@ -100,11 +92,6 @@ class Pictures:
         """A random picture of this person or dog, or None if there is no other."""
         found = [i for i in self.by_key.get(key, ()) if i != other_than]
         return rng.choice(found) if found else None
-
-
-def grid_of(pictures: int, device: str) -> torch.Tensor:
-    side = tokens.VISION_SIZE // tokens.PATCH
-    return torch.tensor([[1, side, side]] * pictures, device=device)
 
 
 @dataclass(frozen=True)
@@ -236,9 +223,7 @@ class EditStage(BaseStage):
         ids, lengths = self.prompts.after(tokens.EDIT_DROP, whole, multiple=8)
         template = self.prompts.edit_template
         row = torch.cat([template, ids[0]])[None]
-        positions = model.get_rope_index(
-            row, (row == IMAGE_PAD).int(), grid_of(pictures, "cpu"), attention_mask=torch.ones_like(row)
-        )[0]
+        positions = vision_stage.picture_positions(model, row, pictures)
         first, rest = (
             model.language_model.embed_tokens(template[None]),
             model.language_model.embed_tokens(ids),

@@ -55,6 +55,13 @@ def patches(pictures: torch.Tensor) -> torch.Tensor:
     return x.reshape(-1, 3 * 2 * patch * patch)
 
 
+def edit_prompt(text: str, *, references: int, numbered: bool) -> str:
+    """The whole prompt that DiffSynth makes of an instruction, with one token for each of a picture's."""
+    picture = "<|vision_start|>" + "<|image_pad|>" * IMAGE_TOKENS + "<|vision_end|>"
+    shown = "".join(f"Picture {i + 1}: {picture}" for i in range(references)) if numbered else picture
+    return tokens.EDIT_TEMPLATE.replace("<|vision_start|><|image_pad|><|vision_end|>{}", shown + text)
+
+
 class Prompts:
     """Captions as token ids, by the tokenizer in `folder` or the shipped one; `learn` makes one there."""
 
@@ -289,7 +296,7 @@ def load_encoder(folder: Path) -> PocketTextEncoder:
     """The trained text encoder alone, in float32, for inference."""
     encoder = PocketTextEncoder()
     if has_checkpoint(folder, "text"):
-        weights = trained(folder, "text")
+        weights = trained(folder, "vision" if has_checkpoint(folder, "vision") else "text")
         weights = {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
     else:
         weights = shipped("Qwen-Image/text_encoder/model.safetensors")

@@ -2,6 +2,7 @@
 
     python -m workshop.pocket.train vae --minutes 40
     python -m workshop.pocket.train text
+    python -m workshop.pocket.train vision
     python -m workshop.pocket.train reader
     python -m workshop.pocket.train base --minutes 90
     python -m workshop.pocket.train export
@@ -45,6 +46,7 @@ SHIPPED_DIT = {
 STAGES = {
     "vae": "vae_stage",
     "text": "text_stage",
+    "vision": "vision_stage",
     "reader": "reader_stage",
     "feature": "feature_stage",
     "base": "base_stage",
