@@ -12,7 +12,17 @@ from diffsynth.models.qwen_image_vae import QwenImageVAE
 from diffsynth.pipelines.qwen_image import model_fn_qwen_image
 from safetensors.torch import load_file
 
-from workshop.pocket import architecture, base_stage, feature_stage, reader, text_stage, train, vae_stage
+from workshop.pocket import (
+    architecture,
+    base_stage,
+    captions,
+    feature_stage,
+    reader,
+    scenes,
+    text_stage,
+    train,
+    vae_stage,
+)
 from workshop.pocket.scenes import Dog, Person, Scene
 
 
@@ -265,7 +275,7 @@ def base() -> base_stage.BaseStage:
     """The base stage without what training loads: only scenes and the shipped tokenizer."""
     from itertools import islice
 
-    from workshop.pocket import scenes, tokens
+    from workshop.pocket import tokens
     from workshop.profiles import POCKET
 
     stage = base_stage.BaseStage.__new__(base_stage.BaseStage)
@@ -274,8 +284,24 @@ def base() -> base_stage.BaseStage:
     stage.scenes = list(islice(scenes.stream(1), 300))
     stage.couples = [i for i, scene in enumerate(stage.scenes) if scene.kind == "couple"]
     stage.small = [i for i, scene in enumerate(stage.scenes) if base_stage.has_small_things(scene)]
-    stage.pooled = (None, [])
+    stage.workshop, stage.pooled = [], (None, [])
     return stage
+
+
+def test_the_workshops_own_prompts_are_met_with_pictures_that_show_them(base, monkeypatch, tmp_path):
+    monkeypatch.setattr(base_stage, "drawn", lambda path, chosen: np.zeros((len(chosen), 1)))
+    monkeypatch.setattr(base_stage, "latents_of", lambda folder, device, pictures, path: pictures)
+    base.folder, base.device, base.latents = tmp_path, "cpu", np.zeros((len(base.scenes), 1))
+    base.workshop = base.add_workshop()
+    assert len(base.latents) == len(base.scenes) == 300 + len(base.workshop) and len(base.workshop) > 1000
+    assert not any(scenes.held_out(base.scenes[i]) for i in base.workshop)
+    alone = {p.text for name, p in captions.WORKSHOP_PROMPTS.items() if name[:3] in ("man", "wom", "por")}
+    drawn = [example for index in range(6) for batch in base.batches(index) for example in batch]
+    met = [(i, caption) for i, caption in drawn if caption.text in alone]
+    assert {caption.text for _, caption in met} == alone
+    assert 0.03 < len(met) / len(drawn) < 0.09
+    for i, caption in met:
+        assert caption.named.items() <= scenes.attributes(base.scenes[i]).items()
 
 
 def test_batches_hold_captions_of_similar_length(base):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,10 @@ from diffsynth.models.qwen_image_vae import QwenImageVAE
 from einops import rearrange
 
 from workshop import lora
-from workshop.pocket import captions
+from workshop.pocket import captions, scenes
 from workshop.pocket.architecture import VAE_KWARGS, WIDTH, PocketDiT
 from workshop.pocket.captions import Caption
-from workshop.pocket.dataset import rendered
+from workshop.pocket.dataset import drawn, rendered
 from workshop.pocket.scenes import Scene
 from workshop.pocket.text_stage import CLASSES, Prompts, answers, hidden_states, load_encoder
 from workshop.pocket.train import SHIPPED_DIT, attend, compiled, has_checkpoint, shipped, trained, world
@@ -36,9 +37,10 @@ EMPTY_SHARE = 0.1
 """Share of prompts that are empty in training: guidance needs a model that also knows what nobody asked
 for."""
 
-COUPLES, SMALL_THINGS = 0.1, 0.3
-"""Shares of pictures beyond those that come by chance: of couples, who have the most to get right, and of
-pictures with something small in them, which is drawn last and worst."""
+COUPLES, SMALL_THINGS, WORKSHOP = 0.1, 0.3, 0.06
+"""Shares of pictures beyond those that come by chance: of couples, who have the most to get right, of
+pictures with something small in them, which is drawn last and worst, and of those that the workshop's own
+prompts ask for: of 60,000 random scenes four show a man as they want him."""
 
 ASKED_AFTER = 3
 """After this many blocks the image tokens are asked what the caption names."""
@@ -68,6 +70,21 @@ def has_small_things(scene: Scene) -> bool:
     )
 
 
+def of_the_workshop(folder: Path, device: str) -> tuple[list[Scene], np.ndarray]:
+    """Pictures of one person that show what a prompt of the workshop names, 400 for each, without the
+    held-out ones; and their latents, as from `encoded`."""
+    asked = {prompt.text: prompt.named for prompt in captions.WORKSHOP_PROMPTS.values()}
+    chosen = [
+        scene
+        for text, named in asked.items()
+        if "left who" in named and "right who" not in named
+        for plain in islice(scenes.stream(len(text), kind=named["kind"]), 400)
+        if not scenes.held_out(scene := scenes.showing(plain, named))
+    ]
+    pictures = drawn(Path(folder) / "renders-workshop.npy", chosen)
+    return chosen, latents_of(folder, device, pictures, Path(folder) / "latents-workshop.npy")
+
+
 def load_vae(folder: Path) -> QwenImageVAE:
     """The trained VAE with normalised latents, in float32, for inference."""
     vae = QwenImageVAE(**VAE_KWARGS)
@@ -83,15 +100,21 @@ def load_vae(folder: Path) -> QwenImageVAE:
 def encoded(folder: Path, device: str, *, rich: bool = False) -> np.ndarray:
     """The latents of all training renders of one finish, float16 (N, 16, 16, 16), as a memory map; made on
     the first call."""
-    vae, (count, seed) = load_vae(folder).to(device), RICH if rich else PLAIN
+    count, seed = RICH if rich else PLAIN
+    path = Path(folder) / ("latents-rich.npy" if rich else "latents.npy")
+    return latents_of(folder, device, rendered(folder, count, seed=seed, rich=rich)[1], path)
+
+
+@torch.no_grad()
+def latents_of(folder: Path, device: str, pictures: np.ndarray, path: Path) -> np.ndarray:
+    """The latents of pictures, float16 (N, 16, 16, 16), in the file at `path`."""
+    vae = load_vae(folder).to(device)
     encode = compiled(vae.encode)
 
-    def latents(pictures: np.ndarray) -> torch.Tensor:
+    def latents(some: np.ndarray) -> torch.Tensor:
         with single_frame(), torch.autocast(device, torch.bfloat16):
-            return encode(to_tensor(pictures, device))
+            return encode(to_tensor(some, device))
 
-    pictures = rendered(folder, count, seed=seed, rich=rich)[1]
-    path = Path(folder) / ("latents-rich.npy" if rich else "latents.npy")
     return mapped(path, pictures, latents, shape=(16, 16, 16))
 
 
@@ -258,10 +281,11 @@ class BaseStage:
         self.network = self.begin(self.rank).to(device)
         count, seed = RICH if self.rich else PLAIN
         self.scenes = rendered(folder, count, seed=seed, rich=self.rich)[0]
+        self.latents = encoded(folder, device, rich=self.rich)
         self.couples = [i for i, scene in enumerate(self.scenes) if scene.kind == "couple"]
         self.small = [i for i, scene in enumerate(self.scenes) if has_small_things(scene)]
+        self.workshop = self.add_workshop() if self.name == "base" else []
         self.pooled: tuple[int | None, list[list]] = (None, [])
-        self.latents = encoded(folder, device, rich=self.rich)
         self.fast_velocity = compiled(velocity_and_middle)
         self.fast_encode = compiled(hidden_states)
         self.features = load_features(folder).to(device) if has_checkpoint(folder, "feature") else None
@@ -280,6 +304,13 @@ class BaseStage:
             network.load_state_dict(shipped(SHIPPED_DIT[self.begins]), strict=False)
         return with_lora(network, rank) if rank else network
 
+    def add_workshop(self) -> list[int]:
+        """Put the pictures `of_the_workshop` behind the others; returns their numbers."""
+        found, latents = of_the_workshop(self.folder, self.device)
+        self.latents = np.concatenate([self.latents, latents])
+        self.scenes = [*self.scenes, *found]
+        return list(range(len(self.scenes) - len(found), len(self.scenes)))
+
     def said(self, step: int) -> list[tuple[int, Caption]]:
         """Scene numbers and captions of this step."""
         index, turn = divmod(step, self.pool)
@@ -290,11 +321,16 @@ class BaseStage:
     def batches(self, index: int) -> list[list[tuple[int, Caption]]]:
         """Eight batches, each of captions of similar length, so that little is padding."""
         rng, drawn = random.Random(index), []
-        pools = (self.couples, self.small, range(len(self.scenes)))
-        shares = (COUPLES, SMALL_THINGS, 1 - COUPLES - SMALL_THINGS)
+        others = range(len(self.scenes) - len(self.workshop))
+        pools = (self.workshop, self.couples, self.small, others)
+        workshop = WORKSHOP if self.workshop else 0.0
+        shares = (workshop, COUPLES, SMALL_THINGS, 1 - workshop - COUPLES - SMALL_THINGS)
         for pool in rng.choices(pools, shares, k=self.pool * self.batch):
             i = rng.choice(pool)
-            caption = captions.caption(self.scenes[i], rng.choice(captions.LANGUAGES), rng)
+            if pool is self.workshop:
+                caption = rng.choice(captions.workshop_prompts(self.scenes[i]))
+            else:
+                caption = captions.caption(self.scenes[i], rng.choice(captions.LANGUAGES), rng)
             drawn.append((i, Caption("", "en", {}) if rng.random() < EMPTY_SHARE else caption))
         rows = self.prompts.tokenizer([caption.text for _, caption in drawn])["input_ids"]
         order = sorted(range(len(drawn)), key=lambda k: len(rows[k]))

@@ -502,14 +502,23 @@ def _says_background(scene: Scene, likely: float, rng: random.Random) -> bool:
     return rng.random() < likely * (0.5 if scene.background == "plain" else 0.95)
 
 
+def workshop_prompts(scene: Scene) -> list[Caption]:
+    """The workshop's own prompts that fit this picture, in any language."""
+    return [prompt for prompt in WORKSHOP_PROMPTS.values() if _fits(prompt, attributes(scene))]
+
+
+def _fits(prompt: Caption, facts: dict[str, str]) -> bool:
+    views = (facts,) if prompt.placed else (facts, _swapped(facts))
+    return any(prompt.named.items() <= view.items() for view in views)
+
+
 def _prompt_of(facts: dict[str, str], language: str, rng: random.Random) -> Caption | None:
     """Now and then a workshop prompt that fits: more often if it names more, because it then fits less."""
     draw = rng.random()
     for prompt in WORKSHOP_PROMPTS.values():
-        if prompt.language == language and draw < 0.01 * len(prompt.named) ** 2:
-            views = (facts,) if prompt.placed else (facts, _swapped(facts))
-            if any(prompt.named.items() <= view.items() for view in views):
-                return prompt
+        often = draw < 0.01 * len(prompt.named) ** 2
+        if prompt.language == language and often and _fits(prompt, facts):
+            return prompt
     return None
 
 

@@ -28,19 +28,25 @@ def rendered(
 
     Pictures are drawn on the first call and kept in `folder`; later calls only read them.
     """
-    from tqdm.auto import tqdm
-
     chosen = list(islice(scenes.stream(seed, test=test), count))
     finish = "rich" if rich else "plain"
     path = Path(folder) / f"renders-{finish}-{'test' if test else 'train'}-{seed}-{count}.npy"
+    return chosen, drawn(path, chosen, rich=rich)
+
+
+def drawn(path: Path, chosen: list[scenes.Scene], *, rich: bool = False) -> np.ndarray:
+    """Pictures of these scenes, a read-only memory map of uint8 (N, 128, 128, 3) in the file at `path`; drawn
+    on the first call."""
+    from tqdm.auto import tqdm
+
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (count, SIZE, SIZE, 3))
+        pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(chosen), SIZE, SIZE, 3))
         with multiprocessing.Pool() as pool:
-            drawn = pool.imap(_pixels, ((scene, rich) for scene in chosen), chunksize=64)
-            for i, picture in enumerate(tqdm(drawn, total=count, desc=f"draw {finish}", unit="picture")):
+            made = pool.imap(_pixels, ((scene, rich) for scene in chosen), chunksize=64)
+            for i, picture in enumerate(tqdm(made, total=len(chosen), desc=path.stem, unit="picture")):
                 pictures[i] = picture
         pictures.flush()
         partial.rename(path)
-    return chosen, np.load(path, mmap_mode="r")
+    return np.load(path, mmap_mode="r")

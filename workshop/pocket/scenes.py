@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 KINDS = ("portrait", "figure", "seated", "couple", "dog")
 BACKGROUNDS = ("plain", "forest", "sea", "city", "room", "meadow", "road", "snow", "sand")
@@ -180,6 +180,13 @@ def random_scene(rng: random.Random, kind: str | None = None) -> Scene:
     if kind == "seated" and rng.random() < 0.85 or kind == "figure" and rng.random() < 0.4:
         held = rng.choice(HELD[1:])
     return Scene(kind, background, people, held=held, couple_pose=rng.choice(COUPLE_POSES), layout=layout)
+
+
+def showing(scene: Scene, named: dict[str, str]) -> Scene:
+    """A picture of one person, changed to show these attributes, named as in `ATTRIBUTES`."""
+    told = {name.removeprefix("left ").replace(" ", "_"): value for name, value in named.items()}
+    own = {name: told.pop(name) for name in Person.__dataclass_fields__ if name in told}
+    return replace(scene, people=(replace(scene.people[0], **own),), **told)
 
 
 def stream(seed: int, *, test: bool = False, kind: str | None = None) -> Iterator[Scene]:
