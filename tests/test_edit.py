@@ -17,7 +17,7 @@ from easel import Easel
 from PIL import Image
 
 from workshop import edit, exercises, lessons, loading, models, playground
-from workshop.pocket import draw, scenes
+from workshop.pocket import captions, draw, scenes
 from workshop.profiles import POCKET, REPO, Profile
 
 if TYPE_CHECKING:
@@ -233,6 +233,29 @@ def test_a_playground_for_two_passes_a_list_in_the_order_chosen() -> None:
 def source(name: str, cell: str) -> str:
     cells = json.loads((REPO / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
     return next("".join(one["source"]) for one in cells if one["id"] == cell)
+
+
+def test_the_workshops_own_prompts_are_in_the_notebooks_word_for_word() -> None:
+    first, couple = source("05_edit", "edit-first"), source("06_multi_image", "couple-draw")
+    assert f'prompt = "{captions.WORKSHOP_PROMPTS["woman in the forest"].text}"' in first
+    assert f'prompt = "{captions.WORKSHOP_PROMPTS["couple (ko)"].text}"' in couple
+    assert "seed=1" in first and "seed=3" in couple and "edit_image=[woman, man]" in couple
+    for cell in (first, couple):
+        assert "edit_image_auto_resize=False" in cell and "num_inference_steps=40" in cell
+
+
+@pytest.mark.parametrize(
+    ("saves", "cell", "name", "loads", "where"),
+    [
+        ("05_edit", "save-fullbody", "image_fullbody", "06_multi_image", "people"),
+        ("04_multilingual", "pictures-grid", "image_man", "06_multi_image", "people"),
+    ],
+)
+def test_what_one_notebook_saves_another_finds(
+    saves: str, cell: str, name: str, loads: str, where: str
+) -> None:
+    assert f'"{name}"' in source(saves, cell) and "gallery.save(" in source(saves, cell)
+    assert f'gallery.load("{name}")' in source(loads, where)
 
 
 # With stand-ins for the edit models

@@ -138,12 +138,6 @@ def test_bad_files_are_all_named_before_diffsynth_is_called(read, profile):
     assert read == [] and loading.loaded() == ()
 
 
-def test_a_pipeline_the_pocket_does_not_have_yet_says_so(read, profile):
-    shutil.rmtree(profile.models / "Qwen/Qwen-Image-Edit")
-    with pytest.raises(FileNotFoundError, match="the pocket profile has no weights for Qwen-Image-Edit yet"):
-        loading.load_pipeline("Qwen-Image-Edit")
-
-
 def test_the_real_weights_must_be_the_published_ones(read, profile):
     real = replace(profile, name="mi300x")
     with pytest.raises(

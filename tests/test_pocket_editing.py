@@ -131,6 +131,9 @@ def test_velocity_with_references_equals_the_pipelines():
     assert torch.allclose(ours, real, atol=1e-4)
 
 
+WITHOUT_INSTRUCTION = ("", captions.NEGATIVE_PROMPT)
+
+
 def shown_by(stage: edit_stage.EditStage, reference: tuple[bool, int]) -> dict[str, str]:
     rich, number = reference
     return scenes.attributes(stage.pictures[rich].scenes[number])
@@ -140,12 +143,30 @@ def test_a_reference_agrees_with_the_picture_on_everything_that_is_kept_and_not_
     rng, checked = random.Random(0), 0
     for target in stage.singles[:150]:
         edit = stage.example(target, rng)
+        if edit.caption.text in WITHOUT_INSTRUCTION:
+            continue
         scene, reference = scenes.attributes(stage.scenes[target]), shown_by(stage, edit.references[0])
         kept = [name for name in scene if name.removeprefix("left ") in stage.recipe.keeps]
         for name in set(kept) - set(edit.caption.named):
             assert reference[name] == scene[name]
             checked += 1
     assert checked > 100
+
+
+def test_without_an_instruction_nothing_of_the_reference_is_kept(stage):
+    """Guidance leads away from what the negative prompt draws: it must not draw the person."""
+    rng = random.Random(0)
+    edits = [stage.example(target, rng) for target in (*stage.singles, *stage.couples) * 2]
+    empty = [edit for edit in edits if edit.caption.text in WITHOUT_INSTRUCTION]
+    assert 0.06 < len(empty) / len(edits) < 0.14
+    assert all(edit.asked == {} for edit in empty)
+    alone = [edit for edit in empty if len(edit.references) == 1 and stage.scenes[edit.target].dog is None]
+    same = [
+        shown_by(stage, edit.references[0]).get("left hair")
+        == scenes.attributes(stage.scenes[edit.target])["left hair"]
+        for edit in alone
+    ]
+    assert len(same) > 30 and sum(same) / len(same) < 0.4
 
 
 def test_what_is_asked_of_an_edit_is_what_words_and_reference_decide(stage):

@@ -13,7 +13,7 @@ from diffsynth.core.loader.file import hash_model_file
 from PIL import Image
 
 from workshop import loading, profiles
-from workshop.pocket import architecture, captions, draw, evaluate, reader, scenes, tokens
+from workshop.pocket import architecture, captions, draw, evaluate, family, reader, scenes, tokens
 
 BASE = profiles.POCKET / "Qwen" / "Qwen-Image"
 WEIGHTS = {
@@ -148,6 +148,19 @@ def test_the_model_draws_what_the_workshop_asks_for(pipe, report):
     """Twelve pictures cannot repeat the report's figure; they catch weights or code that went wrong."""
     results = list(evaluate.generate(pipe, evaluate.prompts("en", 6) + evaluate.prompts("zh", 6)))
     assert evaluate.share(results) > 0.7 * (report["en"] + report["zh"]) / 2
+
+
+def test_f2p_holds_a_face_that_the_edit_model_alone_loses(pipe, report):
+    found, _ = family.edits(loading.load_pipeline("Qwen-Image-Edit"), family.lora_file("F2P"), 4)
+    assert found["identity kept with F2P"] > found["identity kept"] + 0.2
+    assert found["instruction followed"] > 0.7 * report["family"]["instruction followed"]
+    loading.free("Qwen-Image-Edit")
+
+
+def test_two_references_give_a_picture_of_both_people(pipe, report):
+    found, _ = family.people(loading.load_pipeline("Qwen-Image-Edit-2509"), 3)
+    assert found["two people"] > 0.7 * report["family"]["two people"]
+    loading.free("Qwen-Image-Edit-2509")
 
 
 def test_the_same_seed_gives_the_same_picture(pipe):

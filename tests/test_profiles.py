@@ -199,11 +199,6 @@ def test_the_label_never_passes_a_pocket_picture_off_as_the_real_models(monkeypa
     assert profiles.choose("mi300x").label == "Qwen-Image on H200"
 
 
-def test_the_remedy_for_what_the_pocket_does_not_have_yet_says_so():
-    remedy = profiles.choose("pocket").remedy("Qwen-Image-Edit")
-    assert remedy == "the pocket profile has no weights for Qwen-Image-Edit yet; use the mi300x profile"
-
-
 def test_the_dtype_is_torchs():
     import torch
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 REPO = Path(__file__).resolve().parents[1]
 POCKET = REPO / "data" / "pocket"
 NAMES = ("mi300x", "pocket")
-POCKET_HAS = ("Qwen-Image", "ArtAug")  # the models that data/pocket holds so far
 # A driver's device file: without one of them there is no GPU, and torch need not be imported to know it.
 GPU_SIGNS = ("/dev/kfd", "/dev/nvidiactl", "/dev/dxg")
 
@@ -63,8 +62,6 @@ class Profile:
         """Say how the files of a model come to this machine."""
         if self.name == "mi300x":
             return f"python -m workshop download {model}"
-        if model not in POCKET_HAS:
-            return f"the pocket profile has no weights for {model} yet; use the mi300x profile"
         return "the pocket weights come with the repository: git checkout -- data/pocket"
 
     def __str__(self) -> str:

@@ -23,7 +23,7 @@ import torch
 
 from workshop.pocket import captions, scenes, tokens, vision_stage
 from workshop.pocket.architecture import WIDTH
-from workshop.pocket.base_stage import BaseStage, encoded, mapped
+from workshop.pocket.base_stage import EMPTY_SHARE, BaseStage, encoded, mapped
 from workshop.pocket.captions import Caption
 from workshop.pocket.dataset import rendered
 from workshop.pocket.scenes import IDENTITY, Scene
@@ -53,9 +53,9 @@ class Recipe:
 
 
 RECIPES = {
-    "multi": Recipe("base", 4000, 8e-4, ("who", *IDENTITY, *CLOTHES, *DOG_IDENTITY), ema=0.998, couples=True),
-    "edit": Recipe("multi", 1000, 5e-4, ("who", *CLOTHES, *DOG_IDENTITY)),
-    "f2p": Recipe("edit", 800, 1e-3, ("who", *IDENTITY, *CLOTHES, *DOG_IDENTITY), rank=32),
+    "multi": Recipe("base", 9700, 8e-4, ("who", *IDENTITY, *CLOTHES, *DOG_IDENTITY), ema=0.998, couples=True),
+    "edit": Recipe("multi", 500, 5e-4, ("who", *CLOTHES, *DOG_IDENTITY)),
+    "f2p": Recipe("edit", 850, 1e-3, ("who", *IDENTITY, *CLOTHES, *DOG_IDENTITY), rank=32),
 }
 
 
@@ -138,15 +138,24 @@ class EditStage(BaseStage):
         return rng.sample(cut, len(cut))
 
     def example(self, target: int, rng: random.Random) -> Edit:
-        """Draw on from references that agree with the target on what is kept and not said."""
+        """Draw on from references that agree with the target on what is kept and not said.
+
+        Without an instruction nothing is kept: guidance leads away from what these words draw, and would
+        lead away from the person, too.
+        """
         scene = self.scenes[target]
-        caption = captions.caption(scene, rng.choice(captions.LANGUAGES), rng)
-        if rng.random() < 0.1:
-            words = "" if rng.random() < 0.5 else captions.NEGATIVE_PROMPT
-            caption = Caption(words, "en", {})
         sides = ("left ", "right ") if scene.kind == "couple" else ("left ",)
+        if rng.random() < EMPTY_SHARE:
+            words = Caption(rng.choice(("", captions.NEGATIVE_PROMPT)), "en", {})
+            return Edit(target, tuple(self.anyone(rng) for _ in sides), words, {})
+        caption = captions.caption(scene, rng.choice(captions.LANGUAGES), rng)
         references = tuple(self.reference(target, side, caption, rng) for side in sides)
         return Edit(target, references, caption, self.decided(scene, caption))
+
+    def anyone(self, rng: random.Random) -> tuple[bool, int]:
+        """Any picture of one person or dog."""
+        rich = rng.random() < RICH_SHARE
+        return rich, rng.choice(rng.choice(list(self.pictures[rich].by_key.values())))
 
     def reference(self, target: int, side: str, caption: Caption, rng: random.Random) -> tuple[bool, int]:
         """Another picture of who is on this side: what is not kept, or is said, may be different there."""

@@ -255,14 +255,18 @@ def dog_targets(figures: dict[str, float]) -> dict[str, str]:
     return after | {f"{dog.MARKINGS}, before": "≤ 10%", "seconds of training the dog": "≤ 180"}
 
 
-def measure(count: int) -> tuple[dict[str, float], dict[str, Image.Image]]:
-    """The figures of all models of the family that are there, and sample sheets by name."""
+def lora_file(name: str) -> Any:
+    """The weights of a shipped LoRA, as `load_lora` takes them."""
     from diffsynth.pipelines.qwen_image import ModelConfig
 
-    from workshop import loading, models, profiles
+    from workshop import models
 
-    def lora(name: str) -> ModelConfig:
-        return ModelConfig(model_id=models.MODELS[name].repo, origin_file_pattern="model.safetensors")
+    return ModelConfig(model_id=models.MODELS[name].repo, origin_file_pattern=SHIPPED[name])
+
+
+def measure(count: int) -> tuple[dict[str, float], dict[str, Image.Image]]:
+    """The figures of all models of the family that are there, and sample sheets by name."""
+    from workshop import loading, models, profiles
 
     def shipped(name: str) -> bool:
         return (profiles.POCKET / models.MODELS[name].repo).joinpath(SHIPPED[name]).exists()
@@ -270,8 +274,8 @@ def measure(count: int) -> tuple[dict[str, float], dict[str, Image.Image]]:
     base, figures, sheets = loading.load_pipeline("Qwen-Image"), {}, {}
     figures["finish told apart"] = told_apart(base, 2 * count)
     jobs = {
-        "ArtAug": lambda: finish(base, lora("ArtAug"), count),
-        "F2P": lambda: edits(loading.load_pipeline("Qwen-Image-Edit"), lora("F2P"), count),
+        "ArtAug": lambda: finish(base, lora_file("ArtAug"), count),
+        "F2P": lambda: edits(loading.load_pipeline("Qwen-Image-Edit"), lora_file("F2P"), count),
         "Qwen-Image-Edit-2509": lambda: people(loading.load_pipeline("Qwen-Image-Edit-2509"), count),
     }
     for name, job in jobs.items():
