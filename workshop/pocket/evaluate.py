@@ -171,6 +171,10 @@ def sheet(images: list[Image.Image], columns: int, scale: int = 1) -> Image.Imag
     return canvas
 
 
+FULL_COLOUR = ("hero", "workshop", "vae", "ArtAug")
+"""Sheets whose finish is looked at; the others are kept in 256 colours: data/ may have 80 MB in all."""
+
+
 def hero(pipe: object) -> Image.Image:
     """Eight pictures in two rows, each above the prompt that it was made from."""
     import textwrap
@@ -295,7 +299,8 @@ def main(argv: list[str] | None = None) -> int:
     if output == profiles.POCKET:
         update_card(output / "README.md", report)
     for name, image in sheets.items():
-        image.save(output / "sheets" / f"{name}.png", optimize=True)
+        kept = image if name in FULL_COLOUR else image.quantize(256)
+        kept.save(output / "sheets" / f"{name}.png", optimize=True)
     print(f"written to {output}: report.json and {len(sheets)} sheets")
     return 0
 
