@@ -12,7 +12,7 @@ import pytest
 
 from presenter.console import card, follow, guide, render
 from presenter.console.guide import Material, View
-from presenter.console.state import Act, fold
+from presenter.console.state import Act, Talk, fold
 from presenter.runtimes import Runtime
 from workshop.memory import GIB, Reading
 
@@ -260,6 +260,13 @@ def test_opening_comes_with_the_first_cue_and_closing_with_the_last(material: Ma
     assert titles("01-hello") == (["Before you start", "Opening"], [])
     assert titles("01-slow") == ([], [])
     assert titles("02-last") == ([], ["Closing"])
+
+
+def test_undo_names_a_few_of_many_cuts():
+    cuts = {f"0{number}-cue": "cut" for number in range(1, 8)}
+    acts = [Act(0, "begin"), Act(1, "cut", treatments=cuts)]
+    said = guide.undo_words(Talk(undoable=2), acts)
+    assert said == "Undo: skip 01-cue, 02-cue, 03-cue, 4 more"
 
 
 def test_next_cell_of_another_notebook_is_said_to_be_there(material: Material) -> None:

@@ -217,24 +217,26 @@ def undo_words(talk: Talk, acts: Sequence[Act]) -> str:
         return ""
     act = acts[talk.undoable - 1]
     if act.do == "cut":
-        return f"Undo: {words(act.treatments)}"
+        return f"Undo: {words(act.treatments, most=3)}"
     return {"begin": "Undo the start", "end": "Undo the end"}[act.do]
 
 
-def words(treatments: Mapping[str, str]) -> str:
-    """Say in a few words what is done to cues.
+def words(treatments: Mapping[str, str], *, most: int = 99) -> str:
+    """Say in a few words what is done to cues, naming at most so many.
 
     >>> words({"03-zoom": "cut", "04-mix": "cut"}), words({"03-zoom": "full"})
     ('skip 03-zoom and 04-mix', 'take 03-zoom back in')
     """
     said = [
-        _listed(verb, [name for name, how in treatments.items() if how == what], end)
+        _listed(verb, [name for name, how in treatments.items() if how == what], end, most=most)
         for verb, what, end in (("skip", CUT, ""), ("shorten", SHORT, ""), ("take", FULL, " back in"))
     ]
     return ", ".join(filter(None, said))
 
 
-def _listed(verb: str, names: list[str], end: str) -> str:
+def _listed(verb: str, names: list[str], end: str, *, most: int) -> str:
+    if len(names) > most + 1:
+        names = [*names[:most], f"{len(names) - most} more"]
     return f"{verb} {' and '.join(names) if len(names) < 3 else ', '.join(names)}{end}" if names else ""
 
 
