@@ -91,7 +91,7 @@ def picture_positions(model: torch.nn.Module, row: torch.Tensor, pictures: int) 
 class VisionStage:
     """Edit prompts of one picture, of two, and of one with a caption after it, in turn."""
 
-    name, steps, rate, batch, ema = "vision", 8000, 2e-3, 64, 0.998
+    name, steps, rate, batch, ema = "vision", 3825, 2e-3, 64, 0.998
 
     def __init__(self, folder: Path, device: str) -> None:
         self.device, self.folder = device, folder
