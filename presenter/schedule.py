@@ -318,10 +318,13 @@ def _spread(plan: Plan, breaks: Sequence[float]) -> tuple[Break, ...]:
     return tuple(placed)
 
 
+def few(names: list[str]) -> list[str]:
+    """The names if a sentence has room for them, four at most; else three, and how many more."""
+    return names if len(names) < 5 else [*names[:3], f"{len(names) - 3} more"]
+
+
 def _listed(verb: str, treatments: Mapping[str, str], what: str) -> str:
-    names = [name for name, how in treatments.items() if how == what]
-    if len(names) > 4:  # a sentence has room for so many
-        names = [*names[:3], f"{len(names) - 3} more"]
+    names = few([name for name, how in treatments.items() if how == what])
     return f"{verb} {', '.join(names[:-1])}{' and ' * (len(names) > 1)}{names[-1]}" if names else ""
 
 

@@ -280,6 +280,14 @@ def test_pdf_from_before_does_not_pass_for_a_new_one(tmp_path: Path) -> None:
         export.pdf(tmp_path / "page.html", program=stand_in(tmp_path, "exit 0"))
 
 
+def test_folder_without_cue_sheets_is_an_error_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export.main(["--cues", str(tmp_path), "--output", str(tmp_path / "out")]) == 2
+    assert f"There is no cue sheet (01_name.md) in {tmp_path}." in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_folder_that_cannot_be_written_is_an_error_and_no_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

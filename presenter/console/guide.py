@@ -67,8 +67,16 @@ class Material:
 
     @classmethod
     def read(cls, sheets: Path, books: Path) -> Material:
-        """Read all cue sheets and notebooks; raises what `cues.read_all` raises."""
-        return cls(tuple(cues.read_all(sheets)), tuple(notebooks.read_all(books)))
+        """Read all cue sheets and notebooks.
+
+        Raises ValueError if there is no sheet, and what `cues.read_all` raises.
+        """
+        found = tuple(cues.read_all(sheets))
+        if not found:
+            raise ValueError(
+                f"There is no cue sheet (01_name.md) in {sheets}. Name another folder with --cues."
+            )
+        return cls(found, tuple(notebooks.read_all(books)))
 
     def measured_on(self, label: str, *, file: Path | None = None) -> Material:
         """Take in what the cells took on a machine; raises what `runtimes.read` raises."""
@@ -217,26 +225,25 @@ def undo_words(talk: Talk, acts: Sequence[Act]) -> str:
         return ""
     act = acts[talk.undoable - 1]
     if act.do == "cut":
-        return f"Undo: {words(act.treatments, most=3)}"
+        return f"Undo: {words(act.treatments, few=True)}"
     return {"begin": "Undo the start", "end": "Undo the end"}[act.do]
 
 
-def words(treatments: Mapping[str, str], *, most: int = 99) -> str:
-    """Say in a few words what is done to cues, naming at most so many.
+def words(treatments: Mapping[str, str], *, few: bool = False) -> str:
+    """Say in a few words what is done to cues; with `few`, of many cues name the first only.
 
     >>> words({"03-zoom": "cut", "04-mix": "cut"}), words({"03-zoom": "full"})
     ('skip 03-zoom and 04-mix', 'take 03-zoom back in')
     """
     said = [
-        _listed(verb, [name for name, how in treatments.items() if how == what], end, most=most)
+        _listed(verb, [name for name, how in treatments.items() if how == what], end, few=few)
         for verb, what, end in (("skip", CUT, ""), ("shorten", SHORT, ""), ("take", FULL, " back in"))
     ]
     return ", ".join(filter(None, said))
 
 
-def _listed(verb: str, names: list[str], end: str, *, most: int) -> str:
-    if len(names) > most + 1:
-        names = [*names[:most], f"{len(names) - most} more"]
+def _listed(verb: str, names: list[str], end: str, *, few: bool) -> str:
+    names = schedule.few(names) if few else names
     return f"{verb} {' and '.join(names) if len(names) < 3 else ', '.join(names)}{end}" if names else ""
 
 
