@@ -90,7 +90,8 @@ class Tab:
             if value:
                 return value
             time.sleep(0.05)
-        raise AssertionError(f"it never came true: {expression}; the page said last {self.said[-2:]}")
+        page = self.js("document.body.innerText")[:1500]
+        raise AssertionError(f"never true: {expression}; said last: {self.said[-2:]}; the page: {page}")
 
     def text(self, element: str) -> str:
         return self.js(f"document.getElementById('{element}').innerText")
@@ -389,6 +390,22 @@ def test_nothing_is_reset_by_one_key(console: Tab) -> None:
             console.key("Enter")  # No has the focus
             console.wait("!document.getElementById('sure').open")
     assert console.js("document.body.dataset.talk") == "running" and console.text("title") == "Slow"
+
+
+def test_question_that_follows_another_at_once_is_answered_by_its_own_button(console: Tab) -> None:
+    begin(console)
+    console.key("e")
+    console.wait("document.getElementById('sure').open")
+    console.js(
+        "new Promise((told) => { const sure = document.getElementById('sure');"
+        " sure.addEventListener('close', told, { once: true });"
+        " sure.querySelector('[value=no]').click();"
+        " document.dispatchEvent(new KeyboardEvent('keydown', { key: 'e' })) })"
+    )
+    assert console.js("document.body.dataset.talk") == "running"
+    assert console.sees("sure")
+    console.click("document.querySelector('#sure [value=yes]')")
+    console.wait("document.body.dataset.talk === 'ended'")
 
 
 def test_question_and_break_are_different(console: Tab) -> None:

@@ -291,12 +291,18 @@ $("phone-move").onsubmit = (event) => {
   phone({ do: "address", address: $("phone-address").value.trim() });
 };
 
+/**
+ * Ask before something is lost. Answered by the button itself: the dialog's close event comes a little later, and
+ * would answer the next question if that is asked at once.
+ */
 function sure(text) {
   const dialog = $("sure");
   $("sure-text").textContent = text;
-  dialog.returnValue = "no";
   dialog.showModal();
-  return new Promise((resolve) => { dialog.onclose = () => resolve(dialog.returnValue === "yes"); });
+  return new Promise((resolve) => {
+    dialog.querySelector("form").onsubmit = (event) => resolve(event.submitter.value === "yes");
+    dialog.oncancel = () => resolve(false);
+  });
 }
 
 document.addEventListener("click", (event) => {
