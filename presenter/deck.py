@@ -63,6 +63,7 @@ def _typed(cells: list[Raw], sheet: Sheet, material: Material) -> Iterator[Raw]:
             yield _over(title)
         if kind == "markdown":
             yield _cell("markdown", drawn(text), "slide" if heading else "-")
+            yield from [_notes(_words(material, sheet, cue, cell["id"]))] if cue else []
         elif kind == "code":
             yield from _code(cell, material, sheet, cue, title=title)
         if number == 0:

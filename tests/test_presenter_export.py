@@ -88,6 +88,7 @@ def material(tmp_path_factory: pytest.TempPathFactory, raw: dict) -> Material:
         cue("settings", title="Set up", body=BODY, priority="should", if_cut="run"),
         cue("draw", title="Draw it", minutes=3, fallback="`image_face`", body=BODY),
         cue("solve", title="At home", minutes=0, least=0, priority="nice", body=BODY),
+        cue("end", title="Take home", if_cut="skip", body=BODY),
     ]
     write_sheet(folder / "cues" / "01_lesson.md", sections[0], *cues_, sections[1])
     found = Material.read(folder / "cues", folder / "notebooks")
@@ -187,7 +188,7 @@ def test_script_has_every_part_of_a_cue_with_its_numbers_filled_in(material: Mat
 
 def test_script_counts_the_clock_from_its_first_cue(material: Material) -> None:
     times = re.findall(r'<span class="time">([^<]*)</span>', script.page(material, level="beginner"))
-    assert times == ["0:00", "2:00", ""]  # the last one is for home
+    assert times == ["0:00", "2:00", "", "5:00"]  # the third one is for home
 
 
 def test_script_in_a_cue_stays_text_and_nothing_is_remote(material: Material) -> None:
@@ -219,7 +220,8 @@ def test_slides_have_the_words_of_the_cue_as_notes(deck_of: str) -> None:
     assert "What people take home." in slides[0] and "Water" in slides[0]
     assert '<aside class="notes"><h2>Draw it</h2>' in slides[1] and "60 blocks, in 4.0 s" in slides[1]
     assert [level for level in cues.LEVELS if f'data-level="{level}"' in slides[1]] == list(cues.LEVELS)
-    assert "data:image/png;base64," in slides[2] and "Thank you." in slides[-1]
+    assert "data:image/png;base64," in slides[2]
+    assert '<aside class="notes"><h2>Take home</h2>' in slides[-1] and "Thank you." in slides[-1]
 
 
 def test_slides_are_one_file_and_what_stands_in_a_cue_stays_text(deck_of: str) -> None:
