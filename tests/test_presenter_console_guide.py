@@ -262,6 +262,17 @@ def test_opening_comes_with_the_first_cue_and_closing_with_the_last(material: Ma
     assert titles("02-last") == ([], ["Closing"])
 
 
+def test_cue_on_a_page_of_text_waits_for_no_cell_and_is_gone_to_by_hand(tmp_path: Path) -> None:
+    sheets, books = write_lesson(tmp_path)
+    path = books / "02_second.ipynb"
+    path.write_text(path.read_text().replace('"code", "id": "last"', '"markdown", "id": "last"'))
+    lesson = Material.read(sheets, books)
+    before = ran(view(lesson, at("02-base")), "base", book="02_second")
+    assert guide.next_part(before)["by_hand"] and guide.cells_part(before)["next"] is None
+    assert guide.cells_part(view(lesson, at("02-last"))) == {"cells": [], "next": None}
+    assert not guide.next_part(view(lesson, at("01-hello")))["by_hand"]
+
+
 def test_undo_names_a_few_of_many_cuts():
     cuts = {f"0{number}-cue": "cut" for number in range(1, 8)}
     acts = [Act(0, "begin"), Act(1, "cut", treatments=cuts)]

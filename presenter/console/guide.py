@@ -379,16 +379,22 @@ def time_part(view: View) -> Part:
 def cells_part(view: View) -> Part:
     """The code cells of the current cue and what became of them, and the code of the cell to run next.
 
-    A cell that failed is the next one, to be repaired, until its cue's fallback is on the projector.
+    A cell that failed is the next one, to be repaired, until its cue's fallback is on the projector. Cells of
+    Markdown do not run.
     """
     states = {(run.notebook, run.cell): run.state for run in view.kernels.runs if _present(view, run)}
-    here = [(view.here.cue.sheet, cell) for cell in view.here.cue.cells]
+    here = _code(view, view.here.cue)
     cells = [{"id": cell, "state": states.get((sheet, cell), "")} for sheet, cell in here]
     over = set(states.values()) if view.talk.staged == view.here.cue.name else {"done", "running"}
     todo = [key for key in here if states.get(key) not in over]
     if not todo and view.following:
-        todo = [(view.following.cue.sheet, view.following.cue.cells[0])]
+        todo = _code(view, view.following.cue)
     return {"cells": cells, "next": _cell(view, *todo[0]) if todo else None}
+
+
+def _code(view: View, cue: Cue) -> list[tuple[str, str]]:
+    """Notebook and id of a cue's code cells."""
+    return [key for cell in cue.cells if (key := (cue.sheet, cell)) in view.material.source]
 
 
 def needs(view: View) -> tuple[float | None, float]:
@@ -418,7 +424,10 @@ def _cell(view: View, notebook: str, cell: str) -> Part:
 
 
 def next_part(view: View) -> Part | None:
-    """The cue after this one, and the cells to run silently before it."""
+    """The cue after this one, and the cells to run silently before it.
+
+    by_hand: no cell of it runs, which would tell that it has begun.
+    """
     if view.following is None:
         return None
     cue = view.following.cue
@@ -432,6 +441,7 @@ def next_part(view: View) -> Part | None:
         "minutes": f"{clock(view.following.minutes)} min",
         "pause": f"before it, a break of {view.following.pause:g} minutes" if view.following.pause else "",
         "first_html": _html(view, cue, first.split("\n\n")[0]),
+        "by_hand": not _code(view, cue),
         "silent": [
             {"id": cell, "notebook": sheet, "done": cell in view.kernels.ran(sheet)} for sheet, cell in silent
         ],

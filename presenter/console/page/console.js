@@ -92,6 +92,7 @@ const show = {
     $("next-pause").textContent = part?.pause ?? "";
     $("next-first").innerHTML = part?.first_html ?? "";
     tame($("next-first"));
+    $("next-hand").hidden = !part?.by_hand;
     const silent = part?.silent ?? [];
     $("silent").hidden = !silent.length;
     $("silent").lastElementChild.replaceChildren(...silent.map((cell) =>
