@@ -271,7 +271,7 @@ class BaseStage:
     name, steps, rate, batch, ema = "base", 28_000, 1.2e-3, 64, 0.998
     pool = 8
     begins, rank, rich = "", 0, False
-    shown_below, read_below = SHOWN_BELOW, READ_BELOW
+    shown_below, read_below, read_weight = SHOWN_BELOW, READ_BELOW, READ_WEIGHT
 
     def __init__(self, folder: Path, device: str) -> None:
         from workshop.pocket.feature_stage import judged, load_features
@@ -405,7 +405,7 @@ class BaseStage:
                 error, logits = self.fast_judged(self.features, drawn, latents)
             readable = targets * (sigma < self.read_below)[:, None]
             loss = loss + FEATURE_WEIGHT * (error * (sigma < self.shown_below)).mean()
-            loss = loss + READ_WEIGHT * asked_loss(logits.float()[:, None], readable)[0]
+            loss = loss + self.read_weight * asked_loss(logits.float()[:, None], readable)[0]
         return loss, flow, right
 
     def answers(self, asked: list[dict[str, str]]) -> torch.Tensor:

@@ -23,7 +23,7 @@ import torch
 
 from workshop.pocket import captions, scenes, tokens, vision_stage
 from workshop.pocket.architecture import WIDTH
-from workshop.pocket.base_stage import EMPTY_SHARE, BaseStage, encoded, mapped
+from workshop.pocket.base_stage import EMPTY_SHARE, READ_WEIGHT, BaseStage, encoded, mapped
 from workshop.pocket.captions import Caption
 from workshop.pocket.dataset import rendered
 from workshop.pocket.scenes import IDENTITY, Scene
@@ -49,13 +49,14 @@ class Recipe:
     keeps: tuple[str, ...]
     rank: int = 0  # of the LoRA, or 0 for all weights
     ema: float = 0.99
+    read_weight: float = READ_WEIGHT  # of what is read in the drawing, the face above all
     couples: bool = False  # learn two references too, in a prompt that numbers its pictures
 
 
 RECIPES = {
     "multi": Recipe("base", 9700, 8e-4, ("who", *IDENTITY, *CLOTHES, *DOG_IDENTITY), ema=0.998, couples=True),
     "edit": Recipe("multi", 500, 5e-4, ("who", *CLOTHES, *DOG_IDENTITY)),
-    "f2p": Recipe("edit", 850, 1e-3, ("who", *IDENTITY, *CLOTHES, *DOG_IDENTITY), rank=32),
+    "f2p": Recipe("edit", 850, 1e-3, ("who", *IDENTITY, *CLOTHES, *DOG_IDENTITY), 32, read_weight=0.5),
 }
 
 
@@ -113,7 +114,7 @@ class EditStage(BaseStage):
     def __init__(self, name: str, folder: Path, device: str) -> None:
         self.name, self.recipe = name, (recipe := RECIPES[name])
         self.steps, self.rate, self.rank, self.ema = recipe.steps, recipe.rate, recipe.rank, recipe.ema
-        self.begins = recipe.begins
+        self.begins, self.read_weight = recipe.begins, recipe.read_weight
         super().__init__(folder, device)
         encoder = load_encoder(folder).to(device)
         self.pictures = [Pictures(folder, device, rich=rich, encoder=encoder) for rich in (False, True)]
