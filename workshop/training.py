@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 TARGETS = ",".join(lora.TARGETS)  # DiffSynth's own default names another model's layers
-RATES = {"mi300x": 1e-4, "pocket": 2e-3}  # a DiT 16 times narrower takes larger steps
+RATES = {"mi300x": 1e-4, "pocket": 2.5e-3}  # a DiT 16 times narrower takes larger steps
 CHECKPOINT, ENCODED = "checkpoint.safetensors", "encoded.safetensors"
 PREFIX = "pipe.dit."  # of a trained tensor's name in the module; DiffSynth's LoRA files go without
 SAMPLE_STEPS = 20  # denoising steps of a sample picture: enough to see what it will be
@@ -76,7 +76,7 @@ FLAGS = {
     "height": Flag("picture height in px; if left out, each picture's own"),
     "width": Flag("picture width in px; if left out, each picture's own"),
     "max_pixels": Flag("larger pictures are made smaller, to this many pixels, 1024 × 1024", 1024 * 1024),
-    "learning_rate": Flag("how far a step goes; if left out, 1e-4, or 2e-3 for the pocket model"),
+    "learning_rate": Flag("how far a step goes; if left out, 1e-4, or 2.5e-3 for the pocket model"),
     "weight_decay": Flag("how strongly weights are drawn to zero, as a share of the rate", 0.01),
     "num_epochs": Flag("times the repeated data set is gone through", 1),
     "find_unused_parameters": Flag("for several GPUs: the last block's text half gets no gradient", False),

@@ -55,7 +55,7 @@ Words = tuple[torch.Tensor, torch.Tensor]
 SHOWN_BELOW, READ_BELOW = 0.85, 0.92
 """Noisier predictions are too vague to compare their features, or to read anything in them."""
 
-SCENE_ABOVE = 0.6
+SCENE_ABOVE = 0.5
 """At noisier levels it is decided what a picture shows; ArtAug leaves the base alone there."""
 
 
@@ -268,7 +268,7 @@ def key_mask(lengths: torch.Tensor, text_tokens: int, image_tokens: int = 64) ->
 class BaseStage:
     """Text encoder and VAE are frozen; only the DiT learns."""
 
-    name, steps, rate, batch, ema = "base", 28_000, 1.2e-3, 64, 0.998
+    name, steps, rate, batch, ema = "base", 28_550, 1.2e-3, 64, 0.998
     pool = 8
     begins, rank, rich = "", 0, False
     shown_below, read_below, read_weight = SHOWN_BELOW, READ_BELOW, READ_WEIGHT

@@ -34,10 +34,9 @@ def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
 LORAS = {"artaug": "Qwen-Image-LoRA-ArtAug-v1", "f2p": "Qwen-Image-Edit-F2P"}
 """The stages that train a LoRA, and its folder in data/pocket/DiffSynth-Studio."""
 
-STRENGTHS = {"artaug": 1.3, "f2p": 1.5}
+STRENGTHS = {"artaug": 1.32, "f2p": 1.4}
 """What strength 1 of the shipped LoRA was in training. ArtAug learns with care, because it must not change
-the scene; at 1.3 the richer finish shows in nearly every picture. F2P keeps more of a face at 1.5, and from
-there on follows instructions less."""
+the scene; at 1.32 the richer finish shows in nearly every picture. F2P keeps more of a face at 1.4."""
 
 
 def export(folder: Path, output: Path | None = None) -> None:
