@@ -54,7 +54,9 @@ class Recipe:
 
 
 RECIPES = {
-    "multi": Recipe("base", 10_700, 8e-4, ("who", *IDENTITY, *CLOTHES, *DOG_IDENTITY), ema=0.998, couples=True),
+    "multi": Recipe(
+        "base", 10_700, 8e-4, ("who", *IDENTITY, *CLOTHES, *DOG_IDENTITY), ema=0.998, couples=True
+    ),
     "edit": Recipe("multi", 500, 5e-4, ("who", *CLOTHES, *DOG_IDENTITY)),
     "f2p": Recipe("edit", 2736, 1e-3, ("who", *IDENTITY, *CLOTHES, *DOG_IDENTITY), 32, read_weight=0.5),
 }
