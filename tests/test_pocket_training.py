@@ -353,7 +353,8 @@ def test_artaug_leaves_the_base_alone_where_the_scene_is_decided():
     stage = base_stage.ArtAugStage.__new__(base_stage.ArtAugStage)
     stage.device, stage.base = "cpu", base_stage.AskedDiT().requires_grad_(False)
     latents, velocity = torch.randn(2, 16, 16, 16), torch.randn(2, 16, 16, 16)
-    sigma, words = torch.tensor([0.5, 0.7]), (torch.randn(2, 8, architecture.WIDTH), torch.tensor([8, 5]))
+    sigma = base_stage.SCENE_ABOVE + torch.tensor([-0.1, 0.1])
+    words = torch.randn(2, 8, architecture.WIDTH), torch.tensor([8, 5])
     wanted = stage.wanted(velocity, latents, sigma, words=words, fast=False)
     assert torch.equal(wanted[0], velocity[0])
     of_base = stage.predict(latents, sigma, words, (), fast=False, network=stage.base)[0]
