@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Where the repository is, and files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+REPO = Path(__file__).resolve().parents[1]
+POCKET = REPO / "data" / "pocket"  # the weights that the repository ships
 PART = ".part"  # the end of a file's name while it is being written
 
 

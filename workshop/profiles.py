@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workshop import models as catalogue
+from workshop.files import POCKET, REPO
 from workshop.memory import GIB
 
 if TYPE_CHECKING:
     import torch
 
-REPO = Path(__file__).resolve().parents[1]
-POCKET = REPO / "data" / "pocket"
 NAMES = ("mi300x", "pocket")
 # A driver's device file: without one of them there is no GPU, and torch need not be imported to know it.
 GPU_SIGNS = ("/dev/kfd", "/dev/nvidiactl", "/dev/dxg")

@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workshop.files import REPO
 from workshop.pocket import captions, draw, scenes
 from workshop.pocket.captions import Caption
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from workshop.profiles import Profile
 
-FOLDER = Path(__file__).resolve().parents[2] / "data" / "dog"
+FOLDER = REPO / "data" / "dog"
 DOG = scenes.Dog(coat="black", markings=("eye patch", "spots"), collar="red", ears="floppy")
 
 # file, prompt, background, pose, layout. No picture shows the dog jumping: that is for the test.

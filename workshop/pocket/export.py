@@ -7,13 +7,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from workshop.files import POCKET
 from workshop.pocket import reader, tokens
 from workshop.pocket.architecture import PocketDiT
 from workshop.pocket.base_stage import load_vae, without_readout
 from workshop.pocket.text_stage import Prompts, load_encoder
 from workshop.pocket.train import SHIPPED_DIT, has_checkpoint, trained
-
-POCKET = Path(__file__).resolve().parents[2] / "data" / "pocket"
 
 
 def save_weights(network: torch.nn.Module, path: Path) -> None:

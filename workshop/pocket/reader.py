@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from workshop.files import POCKET
 from workshop.pocket import scenes
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 CLASSES = {name: ("absent", *values) for name, values in scenes.ATTRIBUTES.items()}
 """What the reader can answer per attribute: a value, or that pictures of this kind have no such attribute."""
 
-WEIGHTS = Path(__file__).resolve().parents[2] / "data" / "pocket" / "reader.safetensors"
+WEIGHTS = POCKET / "reader.safetensors"
 
 
 class Residual(torch.nn.Module):

@@ -35,7 +35,9 @@ import torch.distributed as dist
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-SHIPPED = Path(__file__).resolve().parents[2] / "data" / "pocket" / "Qwen" / "Qwen-Image"
+from workshop.files import POCKET
+
+SHIPPED = POCKET / "Qwen" / "Qwen-Image"
 SHIPPED_DIT = {
     "base": "Qwen-Image/transformer/diffusion_pytorch_model.safetensors",
     "multi": "Qwen-Image-Edit-2509/transformer/diffusion_pytorch_model.safetensors",
