@@ -19,7 +19,7 @@ SOURCES = [
     *sorted((REPO / "notebooks").glob("[0-9]*.ipynb")),
     *(
         REPO / "workshop" / f"{name}.py"
-        for name in ("lessons", "exercises", "playground", "loading", "lora", "prompts")
+        for name in ("lessons", "exercises", "playground", "loading", "lora", "guards")
     ),
 ]
 UNKNOWN = object()  # what only exists once weights are loaded

@@ -517,6 +517,6 @@ def test_importing_lora_and_prompts_imports_neither_torch_nor_diffsynth() -> Non
     import subprocess
     import sys
 
-    code = "import sys; from workshop import lora, prompts; print(*sys.modules)"
+    code = "import sys; from workshop import guards, lora; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"torch", "diffsynth"} & set(loaded.split())

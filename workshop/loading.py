@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import memory, profiles, prompts
+from workshop import guards, memory, profiles
 from workshop import models as catalogue
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def load_pipeline(name: str = "Qwen-Image", *, profile: profiles.Profile | None 
             setattr(pipe, role, _parts[key])
     with_image_positions(pipe.text_encoder)
     _guard_references(pipe, name)
-    prompts.guard(pipe)
+    guards.guard(pipe)
     _pipelines[name] = (profile, pipe)
     shared = [role for role in keys if role not in fresh]
     if shared:

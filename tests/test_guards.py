@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from workshop import prompts
+from workshop import guards
 from workshop.pocket import captions, scenes
 from workshop.profiles import POCKET
 
@@ -30,34 +30,34 @@ SMALL = SimpleNamespace(tokenizer=Words(), text_encoder=SimpleNamespace(longest_
 @pytest.mark.parametrize("prompt", ["", "  \n\t"])
 def test_an_empty_prompt_says_what_to_do(prompt: str) -> None:
     with pytest.raises(ValueError, match=r"The prompt is empty\. Say what .*cfg_scale=0"):
-        prompts.check(REAL, prompt)
+        guards.check(REAL, prompt)
 
 
 @pytest.mark.parametrize(("prompt", "kind"), [(None, "NoneType"), (["a dog", "a cat"], "list")])
 def test_what_is_no_text_is_named(prompt: object, kind: str) -> None:
     with pytest.raises(TypeError, match=f"A prompt is one text, got {kind}"):
-        prompts.check(REAL, prompt)
+        guards.check(REAL, prompt)
 
 
 @pytest.mark.parametrize(("pipe", "longest"), [(REAL, 512), (SMALL, 120)])
 def test_a_prompt_longer_than_any_in_training_is_warned_of_with_both_numbers(pipe: Any, longest: int) -> None:
-    prompts.check(pipe, "dog " * longest)  # warnings are errors here
+    guards.check(pipe, "dog " * longest)  # warnings are errors here
     words = rf"has {longest + 1} tokens, .* trained on {longest} at most: .* not at all\. Say it shorter"
     with pytest.warns(UserWarning, match=words):
-        prompts.check(pipe, "dog " * (longest + 1))
+        guards.check(pipe, "dog " * (longest + 1))
 
 
 def test_a_prompt_that_will_be_cut_off_is_told_so() -> None:
     with pytest.warns(UserWarning, match=r"has 4,097 tokens, .*After 4,096 tokens it is cut off"):
-        prompts.check(REAL, "dog " * 4097)
+        guards.check(REAL, "dog " * 4097)
 
 
 def test_the_limits_of_the_real_model_are_those_that_diffsynth_states() -> None:
     from diffsynth.pipelines.qwen_image import QwenImageUnit_PromptEmbedder
 
     source = inspect.getsource(QwenImageUnit_PromptEmbedder.encode_prompt)
-    assert f"trained on prompts up to {prompts.LONGEST} tokens" in source
-    assert f"max_length={prompts.CUT}+drop_idx" in source and "truncation=True" in source
+    assert f"trained on prompts up to {guards.LONGEST} tokens" in source
+    assert f"max_length={guards.CUT}+drop_idx" in source and "truncation=True" in source
 
 
 def test_the_pockets_limit_is_what_its_captions_reach() -> None:
@@ -79,7 +79,7 @@ def test_a_guarded_pipeline_refuses_an_empty_prompt_before_it_computes_anything(
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
 
     pipe = QwenImagePipeline(device="cpu", torch_dtype=torch.float32)  # no weights: computing would fail
-    prompts.guard(pipe)
+    guards.guard(pipe)
     with pytest.raises(ValueError, match="The prompt is empty"):
         pipe("", progress_bar_cmd=iter)
 
@@ -89,11 +89,11 @@ def test_a_single_step_is_refused_because_its_picture_would_be_black() -> None:
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
 
     pipe = QwenImagePipeline(device="cpu", torch_dtype=torch.float32)
-    prompts.guard(pipe)
+    guards.guard(pipe)
     with pytest.raises(ValueError, match="num_inference_steps=1 gives no picture: .* Ask for 2 or more"):
         pipe("a dog", num_inference_steps=1, progress_bar_cmd=iter)
     pipe.scheduler.set_timesteps(2, dynamic_shift_len=64)
-    prompts.check_steps(pipe)
+    guards.check_steps(pipe)
 
 
 def test_a_guard_lets_a_good_prompt_and_an_empty_negative_one_through() -> None:
@@ -101,7 +101,7 @@ def test_a_guard_lets_a_good_prompt_and_an_empty_negative_one_through() -> None:
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
 
     pipe = QwenImagePipeline(device="cpu", torch_dtype=torch.float32)
-    prompts.guard(pipe)
+    guards.guard(pipe)
     pipe.tokenizer = Words()
     pipe.scheduler.set_timesteps(40, dynamic_shift_len=64)
     inputs = ({"cfg_scale": 4.0}, {"prompt": "a dog"}, {"negative_prompt": ""})
