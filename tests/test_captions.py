@@ -8,7 +8,8 @@ import re
 import pytest
 
 from workshop.pocket import captions, scenes, vocabulary
-from workshop.pocket.captions import LANGUAGES, NEGATIVE_PROMPT, WORKSHOP_PROMPTS, Caption, caption
+from workshop.pocket.captions import LANGUAGES, caption
+from workshop.prompts import NEGATIVE_PROMPT, WORKSHOP_PROMPTS, Caption
 
 FLOWERS = ("red", "yellow", "white", "purple")
 

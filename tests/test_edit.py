@@ -16,8 +16,8 @@ import pytest
 from easel import Easel
 from PIL import Image
 
-from workshop import edit, exercises, lessons, loading, models, playground
-from workshop.pocket import captions, draw, scenes
+from workshop import edit, exercises, lessons, loading, models, playground, prompts
+from workshop.pocket import draw, scenes
 from workshop.profiles import POCKET, REPO, Profile
 
 if TYPE_CHECKING:
@@ -237,8 +237,8 @@ def source(name: str, cell: str) -> str:
 
 def test_the_workshops_own_prompts_are_in_the_notebooks_word_for_word() -> None:
     first, couple = source("05_edit", "edit-first"), source("06_multi_image", "couple-draw")
-    assert f'prompt = "{captions.WORKSHOP_PROMPTS["woman in the forest"].text}"' in first
-    assert f'prompt = "{captions.WORKSHOP_PROMPTS["couple (ko)"].text}"' in couple
+    assert f'prompt = "{prompts.WORKSHOP_PROMPTS["woman in the forest"].text}"' in first
+    assert f'prompt = "{prompts.WORKSHOP_PROMPTS["couple (ko)"].text}"' in couple
     assert "seed=1" in first and "seed=3" in couple and "edit_image=[woman, man]" in couple
     for cell in (first, couple):
         assert "edit_image_auto_resize=False" in cell and "num_inference_steps=40" in cell

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from workshop import guards
+from workshop import guards, prompts
 from workshop.pocket import captions, scenes
 from workshop.profiles import POCKET
 
@@ -70,7 +70,7 @@ def test_the_pockets_limit_is_what_its_captions_reach() -> None:
     said = [captions.caption(scene, "kn", rng).text for scene in islice(scenes.stream(0), 1000)]
     longest = max(len(tokenizer.encode(text).ids) for text in said)
     assert 0.7 * LONGEST_PROMPT < longest <= LONGEST_PROMPT == PocketTextEncoder.longest_prompt
-    ours = (prompt.text for prompt in captions.WORKSHOP_PROMPTS.values())
+    ours = (prompt.text for prompt in prompts.WORKSHOP_PROMPTS.values())
     assert max(len(tokenizer.encode(text).ids) for text in ours) <= LONGEST_PROMPT
 
 

@@ -15,10 +15,10 @@ from diffsynth.pipelines.qwen_image import (
 from PIL import Image
 from safetensors.torch import load_file
 
+from workshop import prompts
 from workshop.loading import with_image_positions
 from workshop.pocket import (
     base_stage,
-    captions,
     edit_stage,
     evaluate,
     export,
@@ -131,7 +131,7 @@ def test_velocity_with_references_equals_the_pipelines():
     assert torch.allclose(ours, real, atol=1e-4)
 
 
-WITHOUT_INSTRUCTION = ("", captions.NEGATIVE_PROMPT)
+WITHOUT_INSTRUCTION = ("", prompts.NEGATIVE_PROMPT)
 
 
 def shown_by(stage: edit_stage.EditStage, reference: tuple[bool, int]) -> dict[str, str]:
@@ -170,7 +170,7 @@ def test_without_an_instruction_nothing_of_the_reference_is_kept(stage):
 
 
 def test_what_is_asked_of_an_edit_is_what_words_and_reference_decide(stage):
-    caption = captions.Caption("in the snow", "en", {"background": "snow"})
+    caption = prompts.Caption("in the snow", "en", {"background": "snow"})
     person = scenes.Person(hair="red")
     asked = stage.decided(scenes.Scene("figure", "snow", people=(person,)), caption)
     assert asked["background"] == "snow"
@@ -266,7 +266,7 @@ def test_identity_is_counted_attribute_by_attribute():
 
 def test_chance_compares_with_the_references_of_others():
     def result(reference: dict[str, str], shown: dict[str, str]) -> family.Edited:
-        return family.Edited(captions.Caption("", "en", {}), (reference,), picture(0), shown)
+        return family.Edited(prompts.Caption("", "en", {}), (reference,), picture(0), shown)
 
     dark, light = person(skin="dark"), person(skin="light")
     results = [result(dark, dark), result(light, light)]

@@ -12,7 +12,7 @@ from diffsynth.configs import MODEL_CONFIGS
 from diffsynth.core.loader.file import hash_model_file
 from PIL import Image
 
-from workshop import loading, profiles
+from workshop import loading, profiles, prompts
 from workshop.pocket import architecture, captions, draw, evaluate, family, reader, scenes, tokens
 
 BASE = profiles.POCKET / "Qwen" / "Qwen-Image"
@@ -74,7 +74,7 @@ def test_the_templates_are_those_of_the_pipeline():
         assert template.encode("unicode_escape").decode() in source
 
 
-@pytest.mark.parametrize("text", [c.text for c in captions.WORKSHOP_PROMPTS.values()])
+@pytest.mark.parametrize("text", [c.text for c in prompts.WORKSHOP_PROMPTS.values()])
 def test_the_tokenizer_gives_every_workshop_prompt_back(text: str):
     tokenizer = tokens.load_tokenizer(BASE / "tokenizer")
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
@@ -138,15 +138,15 @@ def test_a_model_card_without_markers_is_not_touched(report, tmp_path):
 
 
 def test_evaluation_prompts_are_held_out_and_name_something():
-    said = evaluate.prompts("en", 20)
+    said = evaluate.held_out_captions("en", 20)
     assert len(said) == 20
     assert all(caption.named for caption in said)
-    assert said == evaluate.prompts("en", 20)
+    assert said == evaluate.held_out_captions("en", 20)
 
 
 def test_the_model_draws_what_the_workshop_asks_for(pipe, report):
     """Twelve pictures cannot repeat the report's figure; they catch weights or code that went wrong."""
-    results = list(evaluate.generate(pipe, evaluate.prompts("en", 6) + evaluate.prompts("zh", 6)))
+    results = list(evaluate.generate(pipe, evaluate.held_out_captions("en", 6) + evaluate.prompts("zh", 6)))
     assert evaluate.share(results) > 0.7 * (report["en"] + report["zh"]) / 2
 
 
@@ -168,7 +168,7 @@ def test_the_same_seed_gives_the_same_picture(pipe):
 
 
 def test_another_seed_gives_another_picture(pipe):
-    said = captions.WORKSHOP_PROMPTS["dog"]
+    said = prompts.WORKSHOP_PROMPTS["dog"]
     first, second = evaluate.generate(pipe, [said, said])
     assert first.image.tobytes() != second.image.tobytes()
 

@@ -12,10 +12,10 @@ from diffsynth.models.qwen_image_vae import QwenImageVAE
 from diffsynth.pipelines.qwen_image import model_fn_qwen_image
 from safetensors.torch import load_file
 
+from workshop import prompts
 from workshop.pocket import (
     architecture,
     base_stage,
-    captions,
     feature_stage,
     reader,
     scenes,
@@ -295,7 +295,7 @@ def test_the_workshops_own_prompts_are_met_with_pictures_that_show_them(base, mo
     base.workshop = base.add_workshop()
     assert len(base.latents) == len(base.scenes) == 300 + len(base.workshop) and len(base.workshop) > 1000
     assert not any(scenes.held_out(base.scenes[i]) for i in base.workshop)
-    alone = {p.text for name, p in captions.WORKSHOP_PROMPTS.items() if name[:3] in ("man", "wom", "por")}
+    alone = {p.text for name, p in prompts.WORKSHOP_PROMPTS.items() if name[:3] in ("man", "wom", "por")}
     drawn = [example for index in range(6) for batch in base.batches(index) for example in batch]
     met = [(i, caption) for i, caption in drawn if caption.text in alone]
     assert {caption.text for _, caption in met} == alone

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from workshop.pocket.captions import NEGATIVE_PROMPT, WORKSHOP_PROMPTS
 from workshop.pocket.scenes import IDENTITY, PERSON_ATTRIBUTES
+from workshop.prompts import NEGATIVE_PROMPT, WORKSHOP_PROMPTS
 
 if TYPE_CHECKING:
     from diffsynth.pipelines.qwen_image import QwenImagePipeline

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workshop import gallery, loading, models
-from workshop.pocket.captions import WORKSHOP_PROMPTS
+from workshop.prompts import WORKSHOP_PROMPTS
 
 if TYPE_CHECKING:
     import torch

@@ -23,15 +23,15 @@ from diffsynth.models import qwen_image_dit
 from diffsynth.models.qwen_image_vae import QwenImageVAE
 from einops import rearrange
 
-from workshop import lora
+from workshop import lora, prompts
 from workshop.pocket import captions, scenes
 from workshop.pocket.architecture import VAE_KWARGS, WIDTH, PocketDiT
-from workshop.pocket.captions import Caption
 from workshop.pocket.dataset import drawn, rendered
 from workshop.pocket.scenes import Scene
 from workshop.pocket.text_stage import CLASSES, Prompts, answers, hidden_states, load_encoder
 from workshop.pocket.train import SHIPPED_DIT, attend, compiled, has_checkpoint, shipped, trained, world
 from workshop.pocket.vae_stage import PLAIN, RICH, normalise, single_frame, to_tensor
+from workshop.prompts import Caption
 
 EMPTY_SHARE = 0.1
 """Share of prompts that are empty in training: guidance needs a model that also knows what nobody asked
@@ -73,7 +73,7 @@ def has_small_things(scene: Scene) -> bool:
 def of_the_workshop(folder: Path, device: str) -> tuple[list[Scene], np.ndarray]:
     """Pictures of one person that show what a prompt of the workshop names, 400 for each, without the
     held-out ones; and their latents, as from `encoded`."""
-    asked = {prompt.text: prompt.named for prompt in captions.WORKSHOP_PROMPTS.values()}
+    asked = {prompt.text: prompt.named for prompt in prompts.WORKSHOP_PROMPTS.values()}
     chosen = [
         scene
         for text, named in asked.items()

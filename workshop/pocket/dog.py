@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from workshop.files import REPO
 from workshop.pocket import captions, draw, scenes
-from workshop.pocket.captions import Caption
+from workshop.prompts import Caption
 
 if TYPE_CHECKING:
     from diffsynth.pipelines.qwen_image import QwenImagePipeline

@@ -21,15 +21,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from workshop import prompts
 from workshop.pocket import captions, scenes, tokens, vision_stage
 from workshop.pocket.architecture import WIDTH
 from workshop.pocket.base_stage import EMPTY_SHARE, READ_WEIGHT, BaseStage, encoded, mapped
-from workshop.pocket.captions import Caption
 from workshop.pocket.dataset import rendered
 from workshop.pocket.scenes import IDENTITY, Scene
 from workshop.pocket.text_stage import IMAGE_PAD, IMAGE_TOKENS, edit_prompt, load_encoder, patches, run_layers
 from workshop.pocket.train import compiled
 from workshop.pocket.vae_stage import PLAIN, RICH, to_tensor
+from workshop.prompts import Caption
 
 CLOTHES = ("garment", "color")
 DOG_IDENTITY = ("coat", "eye patch", "socks", "spots", "collar", "ears")
@@ -149,7 +150,7 @@ class EditStage(BaseStage):
         scene = self.scenes[target]
         sides = ("left ", "right ") if scene.kind == "couple" else ("left ",)
         if rng.random() < EMPTY_SHARE:
-            words = Caption(rng.choice(("", captions.NEGATIVE_PROMPT)), "en", {})
+            words = Caption(rng.choice(("", prompts.NEGATIVE_PROMPT)), "en", {})
             return Edit(target, tuple(self.anyone(rng) for _ in sides), words, {})
         caption = captions.caption(scene, rng.choice(captions.LANGUAGES), rng)
         references = tuple(self.reference(target, side, caption, rng) for side in sides)

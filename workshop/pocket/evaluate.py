@@ -21,6 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workshop import prompts
 from workshop.pocket import captions, draw, reader, scenes
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ PROMPT_SEED = 2026
 
 
 HERO = (
-    captions.WORKSHOP_PROMPTS["portrait"].text,
-    captions.WORKSHOP_PROMPTS["woman in the forest"].text,
+    prompts.WORKSHOP_PROMPTS["portrait"].text,
+    prompts.WORKSHOP_PROMPTS["woman in the forest"].text,
     "A handsome Asian man in a dark gray suit, seated at a table, holding a bouquet of red flowers.",
-    captions.WORKSHOP_PROMPTS["dog jumping"].text,
+    prompts.WORKSHOP_PROMPTS["dog jumping"].text,
     "A loving couple hugging by the sea.",
     "A portrait of a man with gray hair and glasses in a green sweater. The background is a city.",
     "A black dog with a red collar, sitting in the snow.",
@@ -52,21 +53,21 @@ FIGURES = ("<!-- figures: written by evaluate -->", "<!-- end of figures -->")
 class Result:
     """One generated picture, what its prompt named, and whether the picture shows it."""
 
-    caption: captions.Caption
+    caption: prompts.Caption
     seed: int
     image: Image.Image
     shown: dict[str, str]
     followed: dict[str, bool]
 
 
-def prompts(language: str, count: int) -> list[captions.Caption]:
+def held_out_captions(language: str, count: int) -> list[prompts.Caption]:
     """Captions of held-out scenes that name something, in one language."""
     rng = random.Random(f"{PROMPT_SEED} {language}")
     said = (captions.caption(scene, language, rng) for scene in scenes.stream(PROMPT_SEED, test=True))
     return list(islice((caption for caption in said if caption.named), count))
 
 
-def generate(pipe: object, said: list[captions.Caption], *, first_seed: int = 0) -> Iterator[Result]:
+def generate(pipe: object, said: list[prompts.Caption], *, first_seed: int = 0) -> Iterator[Result]:
     """One picture a caption, seeds counting up."""
     for seed, caption in enumerate(said, first_seed):
         image = pipe(
@@ -153,7 +154,7 @@ def vae_quality(pipe: object, count: int) -> tuple[dict[str, float], list[Image.
 
 def repeatable(pipe: object) -> bool:
     """Whether the same seed gives the same picture, bit for bit."""
-    said = [captions.WORKSHOP_PROMPTS["dog"]] * 2
+    said = [prompts.WORKSHOP_PROMPTS["dog"]] * 2
     first, second = (next(generate(pipe, [caption], first_seed=3)).image for caption in said)
     return first.tobytes() == second.tobytes()
 
@@ -184,7 +185,7 @@ def hero(pipe: object) -> Image.Image:
     side, gap, words = 2 * SIZE, 12, 64
     canvas = Image.new("RGB", (4 * (side + gap) + gap, 2 * (side + words + gap) + gap), "white")
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=15)
-    drawn = generate(pipe, [captions.Caption(text, "en", {}) for text in HERO])
+    drawn = generate(pipe, [prompts.Caption(text, "en", {}) for text in HERO])
     for i, result in enumerate(drawn):
         x, y = gap + i % 4 * (side + gap), gap + i // 4 * (side + words + gap)
         canvas.paste(result.image.resize((side, side), Image.Resampling.LANCZOS), (x, y))
@@ -203,14 +204,16 @@ def evaluate(pipe: object, count: int) -> tuple[dict, dict[str, Image.Image]]:
     sheets = {"vae": sheet(decoded, 8, 2)}
     started = time.perf_counter()
     for language in captions.LANGUAGES:
-        drawing = tqdm(generate(pipe, prompts(language, count)), total=count, desc=language, unit="picture")
+        drawing = tqdm(
+            generate(pipe, held_out_captions(language, count)), total=count, desc=language, unit="picture"
+        )
         results = list(drawing)
         report[language] = round(share(results), 4)
         report[f"{language} by attribute"] = by_attribute(results)
         sheets[language] = sheet([result.image for result in results[:24]], 8)
     report["seconds a picture"] = round((time.perf_counter() - started) / (4 * count), 2)
     report["same seed, same picture"] = repeatable(pipe)
-    workshop = list(generate(pipe, list(captions.WORKSHOP_PROMPTS.values())))
+    workshop = list(generate(pipe, list(prompts.WORKSHOP_PROMPTS.values())))
     report["workshop prompts"] = {r.caption.text: r.followed for r in workshop}
     sheets["workshop"] = sheet([result.image for result in workshop], 5, 2)
     sheets["hero"] = hero(pipe)

@@ -14,9 +14,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workshop import prompts
 from workshop.pocket import captions, draw, evaluate, reader, scenes
-from workshop.pocket.captions import Caption
 from workshop.pocket.scenes import IDENTITY, PERSON_ATTRIBUTES, Scene
+from workshop.prompts import Caption
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,7 +42,7 @@ SHIPPED = {
 }
 """What must be there for a model to be measured; F2P is measured on Qwen-Image-Edit."""
 
-COUPLE = captions.WORKSHOP_PROMPTS["couple (ko)"]
+COUPLE = prompts.WORKSHOP_PROMPTS["couple (ko)"]
 COUPLE_PROMPTS = (
     COUPLE,
     Caption("A photo of the two people hugging.", "en", {"kind": "couple", "couple pose": "embracing"}),
@@ -86,7 +87,7 @@ def finish(pipe: Any, lora: Any, count: int) -> tuple[dict[str, float], list[Ima
     """The same prompts and seeds without and with ArtAug; pairs of pictures."""
     from tqdm.auto import tqdm
 
-    said = evaluate.prompts("en", count)
+    said = evaluate.held_out_captions("en", count)
     plain = list(tqdm(evaluate.generate(pipe, said), total=count, desc="without ArtAug", unit="picture"))
     pipe.dit = pipe.enable_lora_hot_loading(pipe.dit)
     pipe.load_lora(pipe.dit, lora, hotload=True)
@@ -141,7 +142,7 @@ def edited(
         pictures = [draw.to_image(scene, evaluate.SIZE, rich=seed % 2 == 1) for scene in people]
         image = pipe(
             prompt=caption.text,
-            negative_prompt=captions.NEGATIVE_PROMPT,
+            negative_prompt=prompts.NEGATIVE_PROMPT,
             edit_image=pictures if several else pictures[0],
             edit_image_auto_resize=False,
             seed=seed,

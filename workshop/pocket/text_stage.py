@@ -22,10 +22,10 @@ import torch.nn.functional as F
 
 from workshop.pocket import captions, scenes, tokens
 from workshop.pocket.architecture import HEAD_WIDTH, SPECIAL_TOKENS, WIDTH, PocketTextEncoder
-from workshop.pocket.captions import Caption
 from workshop.pocket.dataset import rendered
 from workshop.pocket.train import SHIPPED, attend, compiled, has_checkpoint, shipped, trained
 from workshop.pocket.vae_stage import PLAIN, to_tensor
+from workshop.prompts import Caption
 
 CLASSES = {name: ("free", *values) for name, values in scenes.ATTRIBUTES.items()}
 """What a head can answer per attribute: its values, or that the caption leaves it free."""

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workshop import prompts
 from workshop.pocket import captions, scenes
 from workshop.pocket.architecture import SPECIAL_TOKENS, VOCABULARY
 
@@ -57,8 +58,8 @@ def corpus(count: int = 60_000, seed: int = 5) -> Iterator[str]:
         if i % 20 == 0:
             yield from (text.split("|>")[-1] for text in words)
             yield "Picture 1: Picture 2: Picture 3:"
-    yield from (prompt.text for prompt in captions.WORKSHOP_PROMPTS.values())
-    yield captions.NEGATIVE_PROMPT
+    yield from (prompt.text for prompt in prompts.WORKSHOP_PROMPTS.values())
+    yield prompts.NEGATIVE_PROMPT
 
 
 def learn() -> tuple[dict[str, int], list[str]]:

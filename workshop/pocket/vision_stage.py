@@ -20,7 +20,6 @@ import torch.nn.functional as F
 
 from workshop.pocket import captions, scenes, tokens
 from workshop.pocket.architecture import WIDTH
-from workshop.pocket.captions import Caption
 from workshop.pocket.dataset import rendered
 from workshop.pocket.text_stage import (
     CLASSES,
@@ -38,6 +37,7 @@ from workshop.pocket.text_stage import (
 )
 from workshop.pocket.train import attend, compiled, trained, world
 from workshop.pocket.vae_stage import PLAIN, RICH, to_tensor
+from workshop.prompts import Caption
 
 RICH_SHARE = 0.25
 """Share of steps with rich renders: ArtAug's pictures are edited too."""
