@@ -173,7 +173,7 @@ def _placeholders(sheet: Sheet, line: Line, books: dict[str, Notebook]) -> Itera
             yield _at(sheet, line, str(error).rstrip("."), "Mend the name.")
             continue
         if kind == "fact" and facts.value(name).number is None:
-            remedy = "Measure it (python -m workshop.pocket.evaluate), or leave the sentence out."
+            remedy = "Measure it (python -m workshop.pocket.measure), or leave the sentence out."
             yield _at(sheet, line, f"the fact {name} has no value yet", remedy)
         if kind == "runtime":
             yield from _runtime(sheet, line, books, cell=name)

@@ -107,7 +107,7 @@ def roots() -> Iterator[dict[str, Any]]:
     from diffsynth.models.qwen_image_vae import QwenImageVAE
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
 
-    from workshop.pocket import architecture
+    from workshop.pocket.model import architecture
 
     pipe = QwenImagePipeline(device="cpu", torch_dtype=torch.float32)
     with torch.device("meta"):

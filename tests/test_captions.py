@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from workshop.pocket import captions, scenes, vocabulary
-from workshop.pocket.captions import LANGUAGES, caption
+from workshop.pocket.world import captions, scenes, vocabulary
+from workshop.pocket.world.captions import LANGUAGES, caption
 from workshop.prompts import NEGATIVE_PROMPT, WORKSHOP_PROMPTS, Caption
 
 FLOWERS = ("red", "yellow", "white", "purple")

@@ -1,7 +1,7 @@
 """Editing: wrong references are refused in clear words, right ones reach the model as they should.
 
 The edit models here are stand-ins: the base model's weights under the edit models' names. What a trained one
-draws is `workshop.pocket.evaluate`'s to measure.
+draws is `workshop.pocket.measure.evaluate`'s to measure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from easel import Easel
 from PIL import Image
 
 from workshop import edit, exercises, lessons, loading, models, playground, prompts
-from workshop.pocket import draw, scenes
+from workshop.pocket.world import draw, scenes
 from workshop.profiles import POCKET, REPO, Profile
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def test_with_auto_resize_any_size_will_do() -> None:
 @pytest.fixture
 def reader_says(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[int, dict[str, str]]], None]:
     """Give a function that lets the reader answer by picture, by its id."""
-    from workshop.pocket import reader
+    from workshop.pocket.model import reader
 
     def answer(by_picture: Mapping[int, dict[str, str]]) -> None:
         monkeypatch.setattr(reader, "read", lambda picture: by_picture[id(picture)])

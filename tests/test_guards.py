@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from workshop import guards, prompts
-from workshop.pocket import captions, scenes
+from workshop.pocket.world import captions, scenes
 from workshop.profiles import POCKET
 
 
@@ -63,7 +63,7 @@ def test_the_limits_of_the_real_model_are_those_that_diffsynth_states() -> None:
 def test_the_pockets_limit_is_what_its_captions_reach() -> None:
     from tokenizers import Tokenizer
 
-    from workshop.pocket.architecture import LONGEST_PROMPT, PocketTextEncoder
+    from workshop.pocket.model.architecture import LONGEST_PROMPT, PocketTextEncoder
 
     tokenizer = Tokenizer.from_file(str(POCKET / "Qwen/Qwen-Image/tokenizer/tokenizer.json"))
     rng = random.Random(0)

@@ -82,7 +82,7 @@ def test_on_the_real_model_the_checklist_is_left_to_the_eye() -> None:
 def test_shown_marks_what_the_reader_finds_and_names_what_it_finds_instead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from workshop.pocket import reader
+    from workshop.pocket.model import reader
 
     monkeypatch.setattr(reader, "read", lambda picture: {"held": "book", "left who": "man"})
     asked = {"held": "red flowers", "left who": "man", "left color": "dark gray"}

@@ -40,7 +40,7 @@ def real() -> torch.nn.Module:
 def pocket() -> torch.nn.Module:
     import torch
 
-    from workshop.pocket.architecture import PocketDiT
+    from workshop.pocket.model.architecture import PocketDiT
 
     with torch.device("meta"):
         return PocketDiT()
@@ -67,7 +67,7 @@ def test_a_rank_32_lora_of_the_real_model_is_counted_as_predicted(real: torch.nn
 
 @pytest.mark.parametrize("rank", [1, 8, 32])
 def test_the_pocket_models_lora_is_counted_as_predicted(pocket: torch.nn.Module, rank: int) -> None:
-    from workshop.pocket.architecture import BLOCKS, WIDTH
+    from workshop.pocket.model.architecture import BLOCKS, WIDTH
 
     predicted = lora.predict(blocks=BLOCKS, width=WIDTH, rank=rank)
     assert lora.count(lora.targets(pocket), rank=rank) == predicted
@@ -355,7 +355,7 @@ def test_merging_one_layer_is_the_formula(pipe: QwenImagePipeline, stand_in: Cal
 
 
 def test_hot_loading_must_be_enabled_first(pipe: QwenImagePipeline, stand_in: Callable[[int], Path]) -> None:
-    from workshop.pocket.architecture import PocketDiT
+    from workshop.pocket.model.architecture import PocketDiT
 
     with pytest.raises(ValueError, match="LoRA hotloading is not supported"):
         pipe.load_lora(PocketDiT(), str(stand_in(1)), hotload=True)

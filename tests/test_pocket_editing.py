@@ -17,18 +17,15 @@ from safetensors.torch import load_file
 
 from workshop import prompts
 from workshop.loading import with_image_positions
-from workshop.pocket import (
-    base_stage,
-    edit_stage,
-    evaluate,
-    export,
-    family,
-    scenes,
-    text_stage,
-    tokens,
-    vision_stage,
-)
-from workshop.pocket.architecture import WIDTH, PocketDiT
+from workshop.pocket.measure import evaluate, family
+from workshop.pocket.model import tokens
+from workshop.pocket.model.architecture import WIDTH, PocketDiT
+from workshop.pocket.training import export
+from workshop.pocket.training.stages import base as base_stage
+from workshop.pocket.training.stages import edit as edit_stage
+from workshop.pocket.training.stages import text as text_stage
+from workshop.pocket.training.stages import vision as vision_stage
+from workshop.pocket.world import scenes
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +49,7 @@ def unit(stage: edit_stage.EditStage) -> tuple[QwenImageUnit_PromptEmbedder, Qwe
 
 
 def picture(number: int) -> Image.Image:
-    from workshop.pocket import draw
+    from workshop.pocket.world import draw
 
     return draw.to_image(scenes.random_scene(random.Random(number)), 128)
 
@@ -292,7 +289,7 @@ def test_instructions_say_nothing_of_the_identity_they_are_judged_by():
 
 
 def test_shading_and_texture_are_detail():
-    from workshop.pocket import draw
+    from workshop.pocket.world import draw
 
     chosen = [scenes.random_scene(random.Random(i)) for i in range(12)]
     plain, rich = ([evaluate.detail(draw.to_image(s, 128, rich=finish)) for s in chosen] for finish in (0, 1))

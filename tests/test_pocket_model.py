@@ -13,7 +13,9 @@ from diffsynth.core.loader.file import hash_model_file
 from PIL import Image
 
 from workshop import loading, profiles, prompts
-from workshop.pocket import architecture, captions, draw, evaluate, family, reader, scenes, tokens
+from workshop.pocket.measure import evaluate, family
+from workshop.pocket.model import architecture, reader, tokens
+from workshop.pocket.world import captions, draw, scenes
 
 BASE = profiles.POCKET / "Qwen" / "Qwen-Image"
 WEIGHTS = {

@@ -13,17 +13,14 @@ from diffsynth.pipelines.qwen_image import model_fn_qwen_image
 from safetensors.torch import load_file
 
 from workshop import prompts
-from workshop.pocket import (
-    architecture,
-    base_stage,
-    feature_stage,
-    reader,
-    scenes,
-    text_stage,
-    train,
-    vae_stage,
-)
-from workshop.pocket.scenes import Dog, Person, Scene
+from workshop.pocket.model import architecture, reader
+from workshop.pocket.training import loop as train
+from workshop.pocket.training.stages import base as base_stage
+from workshop.pocket.training.stages import feature as feature_stage
+from workshop.pocket.training.stages import text as text_stage
+from workshop.pocket.training.stages import vae as vae_stage
+from workshop.pocket.world import scenes
+from workshop.pocket.world.scenes import Dog, Person, Scene
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +149,7 @@ def test_small_things_are_what_covers_little_of_a_picture(scene, small):
 def test_the_reader_also_sees_dogs_with_more_markings_than_the_base_ever_draws():
     from itertools import islice
 
-    from workshop.pocket import reader_stage
+    from workshop.pocket.training.stages import reader as reader_stage
 
     dogs = [scene.dog for scene in islice(reader_stage.many_markings(), 40)]
     assert {len(dog.markings) for dog in dogs} == {2, 3}
@@ -194,7 +191,7 @@ def test_a_new_dit_predicts_zero():
 def test_vision_patches_equal_the_processors():
     from PIL import Image
 
-    from workshop.pocket.tokens import load_tokenizer, make_processor
+    from workshop.pocket.model.tokens import load_tokenizer, make_processor
     from workshop.profiles import POCKET
 
     tokenizer = load_tokenizer(POCKET / "Qwen" / "Qwen-Image" / "tokenizer")
@@ -241,7 +238,7 @@ def test_training_learns_and_keeps_an_average(tmp_path: Path):
 
 
 def test_a_missing_checkpoint_says_what_to_run(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match="python -m workshop.pocket.train base"):
+    with pytest.raises(FileNotFoundError, match="python -m workshop.pocket.training base"):
         train.trained(tmp_path, "base")
 
 
@@ -275,7 +272,7 @@ def base() -> base_stage.BaseStage:
     """The base stage without what training loads: only scenes and the shipped tokenizer."""
     from itertools import islice
 
-    from workshop.pocket import tokens
+    from workshop.pocket.model import tokens
     from workshop.profiles import POCKET
 
     stage = base_stage.BaseStage.__new__(base_stage.BaseStage)

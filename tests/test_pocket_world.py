@@ -8,8 +8,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from workshop.pocket import draw, scenes
-from workshop.pocket.dataset import rendered
+from workshop.pocket.training.renders import rendered
+from workshop.pocket.world import draw, scenes
 
 
 def pixels(scene: scenes.Scene, *, rich: bool = False) -> np.ndarray:

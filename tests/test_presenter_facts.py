@@ -83,7 +83,9 @@ def test_what_nobody_has_measured_says_so_and_has_no_number() -> None:
 
 def test_measured_facts_name_figures_that_the_report_has_or_the_evaluation_makes() -> None:
     report = json.loads(facts.REPORT.read_text(encoding="utf-8"))
-    family = (Path(facts.REPORT).parents[2] / "workshop" / "pocket" / "family.py").read_text(encoding="utf-8")
+    family = (Path(facts.REPORT).parents[2] / "workshop" / "pocket" / "measure" / "family.py").read_text(
+        encoding="utf-8"
+    )
     known = {**report, **report["family"]}
     places = [*facts.SHARES.values(), *facts.TIMES.values()]
     assert [place for place in places if place not in known and f'"{place}"' not in family] == []

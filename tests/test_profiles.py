@@ -134,12 +134,12 @@ def test_use_registers_the_pocket_model_only_when_models_are_wanted(monkeypatch)
 
 def test_registering_says_that_the_import_takes_a_while(monkeypatch, capsys):
     calls = []
-    stand_in = ModuleType("workshop.pocket.architecture")
+    stand_in = ModuleType("workshop.pocket.model.architecture")
     stand_in.register = lambda: calls.append("registered")
-    import workshop.pocket
+    import workshop.pocket.model
 
     monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
-    monkeypatch.setattr(workshop.pocket, "architecture", stand_in, raising=False)
+    monkeypatch.setattr(workshop.pocket.model, "architecture", stand_in, raising=False)
     monkeypatch.delitem(sys.modules, "diffsynth", raising=False)
     register_pocket()
     assert calls == ["registered"]

@@ -44,7 +44,7 @@ def test_the_dog_of_this_repository_is_without_fault() -> None:
 
 
 def test_the_dog_is_drawn_again_byte_for_byte(tmp_path: Path) -> None:
-    from workshop.pocket import dog
+    from workshop.pocket.world import dog
 
     dog.make(tmp_path)
     assert len(list(tmp_path.iterdir())) == 6
@@ -55,7 +55,7 @@ def test_the_dog_is_drawn_again_byte_for_byte(tmp_path: Path) -> None:
 def test_the_dog_wears_markings_that_no_dog_of_the_base_model_has_together() -> None:
     import random
 
-    from workshop.pocket import dog, scenes
+    from workshop.pocket.world import dog, scenes
 
     rng = random.Random(0)
     worn = [scenes.random_dog(rng).markings for _ in range(500)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from workshop.pocket.scenes import IDENTITY, PERSON_ATTRIBUTES
+from workshop.pocket.world.scenes import IDENTITY, PERSON_ATTRIBUTES
 from workshop.prompts import NEGATIVE_PROMPT, WORKSHOP_PROMPTS
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def identity(people: Sequence[Image.Image], profile: Profile) -> dict[str, str]:
     sides = tuple(zip(("left", "right"), people, strict=False))
     if profile.name != "pocket":
         return {f"{side} {name}": "as in the reference" for side, _ in sides for name in IDENTITY}
-    from workshop.pocket import reader
+    from workshop.pocket.model import reader
 
     seen = {side: reader.read(picture) for side, picture in sides}
     return {f"{side} {name}": seen[side].get(f"left {name}", "none") for side in seen for name in IDENTITY}
@@ -82,7 +82,7 @@ def seen(picture: Image.Image, profile: Profile) -> dict[str, str]:
     """
     if profile.name != "pocket":
         return dict.fromkeys(("kind", "left", "right"), "☐")
-    from workshop.pocket import reader
+    from workshop.pocket.model import reader
 
     found = reader.read(picture)
     people = {side: found.get(f"{side} who") for side in ("left", "right")}

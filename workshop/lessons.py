@@ -227,7 +227,7 @@ def shown(picture: Image.Image, asked: Mapping[str, str], profile: Profile) -> d
     """
     if profile.name != "pocket":
         return {name: f"☐ {wanted}" for name, wanted in asked.items()}
-    from workshop.pocket import reader
+    from workshop.pocket.model import reader
 
     found = reader.read(picture)
     return {

@@ -215,7 +215,7 @@ def _forms(sizes: Sizes) -> set[str]:
 
 def _shape(sizes: Sizes) -> str:
     """Name a Qwen-Image DiT by its blocks and its width, the smallest side of any layer in them."""
-    from workshop.pocket.architecture import BLOCKS, WIDTH
+    from workshop.pocket.model.architecture import BLOCKS, WIDTH
 
     numbers = [re.match(r"transformer_blocks\.(\d+)\.", name) for name in sizes]
     blocks = 1 + max((int(number[1]) for number in numbers if number), default=-1)

@@ -149,7 +149,7 @@ def register_pocket() -> None:
     """Make the pocket model known to DiffSynth; imports torch and diffsynth and says so."""
     if "diffsynth" not in sys.modules:
         print("Importing torch and DiffSynth: 15 seconds or more in a fresh kernel.", flush=True)
-    from workshop.pocket import architecture
+    from workshop.pocket.model import architecture
 
     architecture.register()
 

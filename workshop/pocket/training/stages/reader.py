@@ -13,11 +13,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from workshop.pocket import draw, reader, scenes
-from workshop.pocket.base_stage import encoded, load_vae
-from workshop.pocket.dataset import SIZE, rendered
-from workshop.pocket.train import compiled
-from workshop.pocket.vae_stage import PLAIN, single_frame, to_tensor
+from workshop.pocket.model import reader
+from workshop.pocket.training.loop import compiled
+from workshop.pocket.training.renders import SIZE, rendered
+from workshop.pocket.training.stages.base import encoded, load_vae
+from workshop.pocket.training.stages.vae import PLAIN, single_frame, to_tensor
+from workshop.pocket.world import draw, scenes
 
 DECODED = 6000
 """How many training renders are decoded from their latents, so that the reader knows what the VAE does to

@@ -20,11 +20,12 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from workshop.pocket import captions, scenes, tokens
-from workshop.pocket.architecture import HEAD_WIDTH, SPECIAL_TOKENS, WIDTH, PocketTextEncoder
-from workshop.pocket.dataset import rendered
-from workshop.pocket.train import SHIPPED, attend, compiled, has_checkpoint, shipped, trained
-from workshop.pocket.vae_stage import PLAIN, to_tensor
+from workshop.pocket.model import tokens
+from workshop.pocket.model.architecture import HEAD_WIDTH, SPECIAL_TOKENS, WIDTH, PocketTextEncoder
+from workshop.pocket.training.loop import SHIPPED, attend, compiled, has_checkpoint, shipped, trained
+from workshop.pocket.training.renders import rendered
+from workshop.pocket.training.stages.vae import PLAIN, to_tensor
+from workshop.pocket.world import captions, scenes
 from workshop.prompts import Caption
 
 CLASSES = {name: ("free", *values) for name, values in scenes.ATTRIBUTES.items()}

@@ -1,10 +1,10 @@
 """Measure the pocket model on combinations of attributes that training never saw.
 
-    python -m workshop.pocket.evaluate               # the full report: about ten minutes on two cores
-    python -m workshop.pocket.evaluate --prompts 8   # a quick look; changes nothing in data/pocket
+    python -m workshop.pocket.measure               # the full report: about ten minutes on two cores
+    python -m workshop.pocket.measure --prompts 8   # a quick look; changes nothing in data/pocket
 
 Pictures are made by the stock QwenImagePipeline, 40 steps, default guidance, and read by
-`workshop.pocket.reader`.
+`workshop.pocket.model.reader`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workshop import prompts
-from workshop.pocket import captions, draw, reader, scenes
+from workshop.pocket.model import reader
+from workshop.pocket.world import captions, draw, scenes
 
 if TYPE_CHECKING:
     import torch
@@ -235,7 +236,7 @@ def machine(pipe: object) -> str:
 
 def table(report: dict) -> str:
     """The report's figures against their targets, for people."""
-    from workshop.pocket import family
+    from workshop.pocket.measure import family
 
     rows = [
         (
@@ -277,13 +278,13 @@ def update_card(card: Path, report: dict) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m workshop.pocket.evaluate", description=__doc__.splitlines()[0]
+        prog="python -m workshop.pocket.measure", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--prompts", type=int, default=60, help="prompts per language")
     parser.add_argument("--output", type=Path, help="folder of report.json and the sheets")
     options = parser.parse_args(argv)
     from workshop import loading, profiles
-    from workshop.pocket import family
+    from workshop.pocket.measure import family
 
     profiles.use("pocket")
     report, sheets = evaluate(loading.load_pipeline("Qwen-Image"), options.prompts)
@@ -306,7 +307,3 @@ def main(argv: list[str] | None = None) -> int:
         kept.save(output / "sheets" / f"{name}.png", optimize=True)
     print(f"written to {output}: report.json and {len(sheets)} sheets")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

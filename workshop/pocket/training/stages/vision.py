@@ -18,10 +18,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from workshop.pocket import captions, scenes, tokens
-from workshop.pocket.architecture import WIDTH
-from workshop.pocket.dataset import rendered
-from workshop.pocket.text_stage import (
+from workshop.pocket.model import tokens
+from workshop.pocket.model.architecture import WIDTH
+from workshop.pocket.training.loop import attend, compiled, trained, world
+from workshop.pocket.training.renders import rendered
+from workshop.pocket.training.stages.text import (
     CLASSES,
     IMAGE_PAD,
     IMAGE_TOKENS,
@@ -35,8 +36,8 @@ from workshop.pocket.text_stage import (
     run_layers,
     turn,
 )
-from workshop.pocket.train import attend, compiled, trained, world
-from workshop.pocket.vae_stage import PLAIN, RICH, to_tensor
+from workshop.pocket.training.stages.vae import PLAIN, RICH, to_tensor
+from workshop.pocket.world import captions, scenes
 from workshop.prompts import Caption
 
 RICH_SHARE = 0.25

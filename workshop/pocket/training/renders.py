@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workshop.pocket import draw, scenes
+from workshop.pocket.world import draw, scenes
 
 SIZE = 128
 """Side of every picture of the pocket world, in pixels."""

@@ -1,6 +1,6 @@
 """One particular dog: five pictures to train on, and how much of it a model draws.
 
-    python -m workshop.pocket.dog    # makes data/dog anew, the same files byte for byte
+    python -m workshop.pocket.world.dog    # makes data/dog anew, the same files byte for byte
 
 Its markings are two, an eye patch and spots: the base model has met dogs with one marking or none, so it has
 never drawn them together. Whatever else differs between the pictures, pose and place, their prompts name;
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workshop.files import REPO
-from workshop.pocket import captions, draw, scenes
+from workshop.pocket.world import captions, draw, scenes
 from workshop.prompts import Caption
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def draw_all(pipe: QwenImagePipeline, *, size: int, count: int, others: int) -> 
 
 def shares(drawn: Drawn) -> dict[str, float]:
     """Read pictures of the pocket model: shares in [0, 1]."""
-    from workshop.pocket import reader
+    from workshop.pocket.model import reader
 
     dogs, jumping, others = map(reader.read_all, (drawn.dogs, drawn.jumping, drawn.portraits))
     asked = zip(portraits(len(others)), others, strict=True)
@@ -124,7 +124,7 @@ def seen(pictures: Sequence[Image.Image], profile: Profile) -> str:
     """Say how many pictures show all markings: read in the pocket world, an empty box elsewhere."""
     if profile.name != "pocket":
         return f"☐ of {len(pictures)}"
-    from workshop.pocket import reader
+    from workshop.pocket.model import reader
 
     return f"{sum(map(has_markings, reader.read_all(list(pictures))))} of {len(pictures)}"
 
@@ -175,7 +175,7 @@ def _share(hits: Sequence[bool]) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m workshop.pocket.dog", description="Make the five pictures of data/dog anew."
+        prog="python -m workshop.pocket.world.dog", description="Make the five pictures of data/dog anew."
     )
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where to; data/dog if left out")
     path = make(parser.parse_args(argv).folder)

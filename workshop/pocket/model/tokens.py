@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workshop import prompts
-from workshop.pocket import captions, scenes
-from workshop.pocket.architecture import SPECIAL_TOKENS, VOCABULARY
+from workshop.pocket.model.architecture import SPECIAL_TOKENS, VOCABULARY
+from workshop.pocket.world import captions, scenes
 
 if TYPE_CHECKING:
     from transformers import Qwen2Tokenizer, Qwen2VLProcessor

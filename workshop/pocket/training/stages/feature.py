@@ -17,11 +17,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from workshop.pocket import reader
-from workshop.pocket.base_stage import encoded, load_vae
-from workshop.pocket.dataset import rendered
-from workshop.pocket.train import compiled, trained
-from workshop.pocket.vae_stage import PLAIN, single_frame, to_tensor
+from workshop.pocket.model import reader
+from workshop.pocket.training.loop import compiled, trained
+from workshop.pocket.training.renders import rendered
+from workshop.pocket.training.stages.base import encoded, load_vae
+from workshop.pocket.training.stages.vae import PLAIN, single_frame, to_tensor
 
 
 class LatentReader(torch.nn.Module):

@@ -1,7 +1,7 @@
 """The attribute reader: a small convolutional network that says what a picture of the pocket world shows.
 
 It makes "did the picture follow the prompt?" a number. It only knows the pocket world; its own accuracy on
-held-out renders that went through the VAE is measured by `python -m workshop.pocket.evaluate` and printed
+held-out renders that went through the VAE is measured by `python -m workshop.pocket.measure` and printed
 with every result.
 
 Axes: B batch, C channels, H height, W width.
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from workshop.files import POCKET
-from workshop.pocket import scenes
+from workshop.pocket.world import scenes
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -1,21 +1,21 @@
 """Train the pocket Qwen-Image from the renderer alone, stage by stage.
 
-    python -m workshop.pocket.train vae --minutes 40
-    python -m workshop.pocket.train text
-    python -m workshop.pocket.train vision
-    python -m workshop.pocket.train reader
-    python -m workshop.pocket.train base --minutes 90
-    python -m workshop.pocket.train export
+    python -m workshop.pocket.training vae --minutes 40
+    python -m workshop.pocket.training text
+    python -m workshop.pocket.training vision
+    python -m workshop.pocket.training reader
+    python -m workshop.pocket.training base --minutes 90
+    python -m workshop.pocket.training export
 
 Every stage saves checkpoints in `--folder` (outside git), resumes from the newest when called again, and is
 seeded. `export` writes what is trained to data/pocket, in the layout of the real repositories.
 
 A stage builds on the checkpoints of earlier ones in `--folder`, or where there are none on what data/pocket
-ships. So the shipped DiT can be trained further on its own: `python -m workshop.pocket.train base --warm`.
+ships. So the shipped DiT can be trained further on its own: `python -m workshop.pocket.training base --warm`.
 
 Two CPU cores do more as two processes of one thread each, which share every batch:
 
-    OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m workshop.pocket.train base
+    OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m workshop.pocket.training base
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ SHIPPED_DIT = {
 """The DiT that each stage ships, in data/pocket/Qwen."""
 
 STAGES = {
-    "vae": "vae_stage",
-    "text": "text_stage",
-    "vision": "vision_stage",
-    "reader": "reader_stage",
-    "feature": "feature_stage",
-    "base": "base_stage",
-    "artaug": "base_stage",
-    "multi": "edit_stage",
-    "edit": "edit_stage",
-    "f2p": "edit_stage",
+    "vae": "vae",
+    "text": "text",
+    "vision": "vision",
+    "reader": "reader",
+    "feature": "feature",
+    "base": "base",
+    "artaug": "base",
+    "multi": "edit",
+    "edit": "edit",
+    "f2p": "edit",
 }
 """Which module makes each stage."""
 
@@ -207,7 +207,9 @@ def trained(folder: Path, name: str) -> dict[str, torch.Tensor]:
     """The weights of a trained stage: the averaged ones where there are, else the last."""
     path = Path(folder) / f"{name}.safetensors"
     if not path.exists():
-        raise FileNotFoundError(f"no checkpoint {path}. Run `python -m workshop.pocket.train {name}` first.")
+        raise FileNotFoundError(
+            f"no checkpoint {path}. Run `python -m workshop.pocket.training {name}` first."
+        )
     with safe_open(path, "pt") as file:
         keys = list(file.keys())
         prefix = "ema." if any(key.startswith("ema.") for key in keys) else "net."
@@ -227,12 +229,12 @@ def has_checkpoint(folder: Path, name: str) -> bool:
 
 def build(name: str, folder: Path, device: str) -> Stage:
     """The stage of that name, ready to train."""
-    return import_module(f"workshop.pocket.{STAGES[name]}").make(name, folder, device)
+    return import_module(f"workshop.pocket.training.stages.{STAGES[name]}").make(name, folder, device)
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m workshop.pocket.train", description=__doc__.splitlines()[0]
+        prog="python -m workshop.pocket.training", description=__doc__.splitlines()[0]
     )
     parser.add_argument("stage", choices=(*STAGES, "export"))
     parser.add_argument(
@@ -253,7 +255,7 @@ def main(argv: list[str] | None = None) -> int:
         )
     torch.manual_seed(0)
     if options.stage == "export":
-        from workshop.pocket.export import export
+        from workshop.pocket.training.export import export
 
         export(options.folder, options.output)
         return 0
@@ -265,7 +267,3 @@ def main(argv: list[str] | None = None) -> int:
     stage.rate = options.rate or stage.rate
     train(stage, options.folder, steps=options.steps or stage.steps, minutes=options.minutes)
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -2,7 +2,7 @@
 picture.
 
 References are renders of held-out people; the pictures are drawn by the stock pipelines and read by `reader`.
-`python -m workshop.pocket.evaluate` prints the figures with those of the base.
+`python -m workshop.pocket.measure` prints the figures with those of the base.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workshop import prompts
-from workshop.pocket import captions, draw, evaluate, reader, scenes
-from workshop.pocket.scenes import IDENTITY, PERSON_ATTRIBUTES, Scene
+from workshop.pocket.measure import evaluate
+from workshop.pocket.model import reader
+from workshop.pocket.world import captions, draw, scenes
+from workshop.pocket.world.scenes import IDENTITY, PERSON_ATTRIBUTES, Scene
 from workshop.prompts import Caption
 
 if TYPE_CHECKING:
@@ -235,7 +237,7 @@ def trained_dog(pipe: Any, count: int) -> dict[str, float]:
     """Notebook 07's training, and shares before and after it. It trains in a folder that is then removed."""
     import tempfile
 
-    from workshop.pocket import dog
+    from workshop.pocket.world import dog
 
     pipe.dit = pipe.enable_lora_hot_loading(pipe.dit)
     with tempfile.TemporaryDirectory() as folder:
@@ -247,7 +249,7 @@ def trained_dog(pipe: Any, count: int) -> dict[str, float]:
 
 
 def dog_targets(figures: dict[str, float]) -> dict[str, str]:
-    from workshop.pocket import dog
+    from workshop.pocket.world import dog
 
     before = {name.removesuffix(", before"): value for name, value in figures.items() if ", before" in name}
     if not before:

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from workshop.pocket.scenes import MARKINGS, PERSON_ATTRIBUTES, Person, Scene, attributes
-from workshop.pocket.vocabulary import KANNADA_GENITIVE, TONGUES
+from workshop.pocket.world.scenes import MARKINGS, PERSON_ATTRIBUTES, Person, Scene, attributes
+from workshop.pocket.world.vocabulary import KANNADA_GENITIVE, TONGUES
 from workshop.prompts import WORKSHOP_PROMPTS, Caption
 
 LANGUAGES = ("en", "ko", "kn", "zh")

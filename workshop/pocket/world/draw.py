@@ -12,7 +12,7 @@ import math
 import random
 from typing import TYPE_CHECKING
 
-from workshop.pocket.scenes import Dog, Person, Scene
+from workshop.pocket.world.scenes import Dog, Person, Scene
 
 if TYPE_CHECKING:
     from PIL import Image

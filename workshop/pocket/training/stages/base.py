@@ -24,13 +24,21 @@ from diffsynth.models.qwen_image_vae import QwenImageVAE
 from einops import rearrange
 
 from workshop import lora, prompts
-from workshop.pocket import captions, scenes
-from workshop.pocket.architecture import VAE_KWARGS, WIDTH, PocketDiT
-from workshop.pocket.dataset import drawn, rendered
-from workshop.pocket.scenes import Scene
-from workshop.pocket.text_stage import CLASSES, Prompts, answers, hidden_states, load_encoder
-from workshop.pocket.train import SHIPPED_DIT, attend, compiled, has_checkpoint, shipped, trained, world
-from workshop.pocket.vae_stage import PLAIN, RICH, normalise, single_frame, to_tensor
+from workshop.pocket.model.architecture import VAE_KWARGS, WIDTH, PocketDiT
+from workshop.pocket.training.loop import (
+    SHIPPED_DIT,
+    attend,
+    compiled,
+    has_checkpoint,
+    shipped,
+    trained,
+    world,
+)
+from workshop.pocket.training.renders import drawn, rendered
+from workshop.pocket.training.stages.text import CLASSES, Prompts, answers, hidden_states, load_encoder
+from workshop.pocket.training.stages.vae import PLAIN, RICH, normalise, single_frame, to_tensor
+from workshop.pocket.world import captions, scenes
+from workshop.pocket.world.scenes import Scene
 from workshop.prompts import Caption
 
 EMPTY_SHARE = 0.1
@@ -274,7 +282,7 @@ class BaseStage:
     shown_below, read_below, read_weight = SHOWN_BELOW, READ_BELOW, READ_WEIGHT
 
     def __init__(self, folder: Path, device: str) -> None:
-        from workshop.pocket.feature_stage import judged, load_features
+        from workshop.pocket.training.stages.feature import judged, load_features
 
         self.device, self.folder = device, folder
         self.prompts, self.encoder = Prompts(folder), load_encoder(folder).to(device)

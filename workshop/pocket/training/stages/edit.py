@@ -22,14 +22,23 @@ import numpy as np
 import torch
 
 from workshop import prompts
-from workshop.pocket import captions, scenes, tokens, vision_stage
-from workshop.pocket.architecture import WIDTH
-from workshop.pocket.base_stage import EMPTY_SHARE, READ_WEIGHT, BaseStage, encoded, mapped
-from workshop.pocket.dataset import rendered
-from workshop.pocket.scenes import IDENTITY, Scene
-from workshop.pocket.text_stage import IMAGE_PAD, IMAGE_TOKENS, edit_prompt, load_encoder, patches, run_layers
-from workshop.pocket.train import compiled
-from workshop.pocket.vae_stage import PLAIN, RICH, to_tensor
+from workshop.pocket.model import tokens
+from workshop.pocket.model.architecture import WIDTH
+from workshop.pocket.training.loop import compiled
+from workshop.pocket.training.renders import rendered
+from workshop.pocket.training.stages import vision as vision_stage
+from workshop.pocket.training.stages.base import EMPTY_SHARE, READ_WEIGHT, BaseStage, encoded, mapped
+from workshop.pocket.training.stages.text import (
+    IMAGE_PAD,
+    IMAGE_TOKENS,
+    edit_prompt,
+    load_encoder,
+    patches,
+    run_layers,
+)
+from workshop.pocket.training.stages.vae import PLAIN, RICH, to_tensor
+from workshop.pocket.world import captions, scenes
+from workshop.pocket.world.scenes import IDENTITY, Scene
 from workshop.prompts import Caption
 
 CLOTHES = ("garment", "color")

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from diffsynth.models.qwen_image_vae import QwenImageCausalConv3d, QwenImageVAE
 
-from workshop.pocket.architecture import VAE_KWARGS
-from workshop.pocket.dataset import rendered
-from workshop.pocket.train import compiled
+from workshop.pocket.model.architecture import VAE_KWARGS
+from workshop.pocket.training.loop import compiled
+from workshop.pocket.training.renders import rendered
 
 PLAIN, RICH = (60_000, 1), (12_000, 2)
 """Count and seed of the renders that training sees."""

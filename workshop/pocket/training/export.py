@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import save_file
 
 from workshop.files import POCKET
-from workshop.pocket import reader, tokens
-from workshop.pocket.architecture import PocketDiT
-from workshop.pocket.base_stage import load_vae, without_readout
-from workshop.pocket.text_stage import Prompts, load_encoder
-from workshop.pocket.train import SHIPPED_DIT, has_checkpoint, trained
+from workshop.pocket.model import reader, tokens
+from workshop.pocket.model.architecture import PocketDiT
+from workshop.pocket.training.loop import SHIPPED_DIT, has_checkpoint, trained
+from workshop.pocket.training.stages.base import load_vae, without_readout
+from workshop.pocket.training.stages.text import Prompts, load_encoder
 
 
 def save_weights(network: torch.nn.Module, path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The pocket world: scenes, their pictures, and the words for them."""
