@@ -12,7 +12,11 @@ VERBS = {
     "lab": ("presenter.console.lab", "lab", "start JupyterLab with the presenter's console"),
     "rehearse": ("presenter.rehearse", "main", "run the notebooks; keep runtimes and fallback pictures"),
     "report": ("presenter.report", "main", "after a talk: planned against actual, cue by cue"),
-    "export": ("presenter.export", "main", "write the script for paper, student notebooks and slides"),
+    "export": (
+        "presenter.handout.export",
+        "main",
+        "write the script for paper, student notebooks and slides",
+    ),
 }
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from presenter import cues, facts, notebooks, runtimes
 from presenter.cues import Cue, Fault, Sheet
 from presenter.notebooks import Notebook
-from workshop import gallery, run
+from workshop import gallery
+from workshop.runner import run
 
 SERIES = ("01", "02", "03", "04", "05", "06", "07")  # what is said of all sheets together needs all of them
 SHORTEST, LONGEST, MUST = 60.0, 90.0, 45.0  # minutes of the whole talk, and of what is never cut

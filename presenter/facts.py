@@ -18,7 +18,10 @@ from functools import cache
 from itertools import chain
 
 from presenter import runtimes
-from workshop import dataset, lora, models, profiles, run, training
+from workshop import lora, models, profiles
+from workshop.runner import run
+from workshop.training import dataset
+from workshop.training import loop as training
 
 GB, GIB = models.GB, 2**30
 REPORT = profiles.POCKET / "report.json"

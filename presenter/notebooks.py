@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from workshop import run
+from workshop.runner import run
 
 
 @dataclass(frozen=True)

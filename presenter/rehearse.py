@@ -20,7 +20,8 @@ from pathlib import Path
 
 from presenter import cues, fallbacks, runtimes
 from presenter.runtimes import Runtime
-from workshop import gallery, profiles, run
+from workshop import gallery, profiles
+from workshop.runner import run
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def rehearse(
 
     returns: how many of these runs had a cell that failed, and what each run measured
 
-    Raises ValueError as workshop.run.run does.
+    Raises ValueError as workshop.runner.run.run does.
     """
     failed, measured = 0, []
     for number in range(1, times + 1):

@@ -31,7 +31,8 @@ from presenter.cues import Cue
 from presenter.runtimes import Runtime
 from presenter.schedule import CUT, FULL, Item, Plan, clock
 from presenter.schedule import Talk as Matter
-from workshop import files, profiles, run
+from workshop import files, profiles
+from workshop.runner import run
 
 FAILED = ("failed", "out of memory", "died")
 HURRIED = 0.5  # of its least: below, a cue was clicked through

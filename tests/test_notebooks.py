@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from workshop import exercises, run
+from workshop import exercises
 from workshop.profiles import POCKET, REPO, Profile
+from workshop.runner import run
 
 NOTEBOOKS = sorted((REPO / "notebooks").glob("[0-9]*.ipynb"))
 NAMES = [path.stem for path in NOTEBOOKS]

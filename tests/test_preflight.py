@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from fake_weights import file_names, fill, safetensors, small_catalogue
 
-from workshop import dataset, models, preflight, profiles
+from workshop import models, preflight, profiles
 from workshop.preflight import Check
 from workshop.profiles import Gpu, Profile
+from workshop.training import dataset
 
 MI300X = Gpu("AMD Instinct MI300X", "ROCm 6.4", 192 * 2**30)
 Usage = namedtuple("Usage", "total used free")

@@ -22,8 +22,9 @@ from typing import Any
 import pytest
 from test_presenter_console_server import TOKEN, Server
 
-from presenter import export, runtimes
+from presenter import runtimes
 from presenter.console import follow, hook, state
+from presenter.handout import export
 from presenter.runtimes import Runtime
 
 websocket = pytest.importorskip(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from presenter.console import card, follow, guide, render
+from presenter import render
+from presenter.console import card, follow, guide
 from presenter.console.guide import Material, View
 from presenter.console.state import Act, Talk, fold
 from presenter.runtimes import Runtime

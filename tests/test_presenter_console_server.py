@@ -22,7 +22,7 @@ from presenter.console import app, lab, pages, state
 from presenter.console.app import Console
 from presenter.console.guide import Material
 from presenter.console.state import Act
-from workshop import run
+from workshop.runner import run
 
 TOKEN = "the-key-of-the-house"
 START_TIMEOUT = 180  # s; JupyterLab on a busy machine

@@ -15,10 +15,11 @@ from conftest import PARAMETERS
 from cue_sheets import cue, write_sheet
 from test_presenter_console_guide import write_lesson
 
-from presenter import cues, deck, export, runtimes, script
+from presenter import cues, runtimes
 from presenter.console.guide import Material
+from presenter.handout import deck, export, script
 from presenter.runtimes import Runtime
-from workshop import run
+from workshop.runner import run
 
 NOTEBOOKS = run.select([])
 REMOTE = re.compile(r"""(src|href)=["']?(https?:)?//|@import|url\(["']?http|<link|import\(""")

@@ -15,7 +15,8 @@ from PIL import Image
 from presenter import cues, fallbacks, rehearse, runtimes
 from presenter.rehearse import Measured
 from presenter.runtimes import Runtime
-from workshop import gallery, profiles, run
+from workshop import gallery, profiles
+from workshop.runner import run
 
 HUNGRY = "held = b'x' * 300 * 2**20\nimport time; time.sleep(1)"
 SAVES = """

@@ -20,7 +20,8 @@ from test_presenter_console_server import Server
 
 from presenter import cues, runtimes
 from presenter.console import follow, state
-from workshop import gallery, run
+from workshop import gallery
+from workshop.runner import run
 
 pytestmark = [
     pytest.mark.slow,

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from conftest import PARAMETERS
 
-from workshop import report, run
+from workshop.runner import report, run
 
 TELLS = """
 import os, json

@@ -17,9 +17,11 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from workshop import checkpoint, dataset, exercises, losses, playground, profiles, training
-from workshop.checkpoint import TrainingError
-from workshop.dataset import DataSet
+from workshop import exercises, playground, profiles
+from workshop.training import checkpoint, dataset, losses
+from workshop.training import loop as training
+from workshop.training.checkpoint import TrainingError
+from workshop.training.dataset import DataSet
 
 SMALL = ("--profile", "pocket", "--lora_rank", "4", "--sample_steps", "0")
 STEPS = 5  # of the data set repeated once
@@ -354,7 +356,7 @@ def test_a_sample_picture_is_the_pipelines_own_picture(unstopped: Path) -> None:
 STOP = """
 import os, signal, sys
 from pathlib import Path
-from workshop import checkpoint, losses, training
+from workshop.training import checkpoint, losses, loop as training
 number, log = int(sys.argv[1]), Path(sys.argv[2]) / "loss.csv"
 checkpoint.orphaned = lambda: len(losses.read(log)) == 3 and os.kill(os.getpid(), number) is not None
 sys.exit(training.main(sys.argv[3:]))

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import dataset, edit, lessons, loading, lora, models, profiles
+from workshop import edit, lessons, loading, lora, models, profiles
 from workshop.memory import GIB
+from workshop.training import dataset
 
 if TYPE_CHECKING:
     from diffsynth.pipelines.qwen_image import ModelConfig, QwenImagePipeline
@@ -299,7 +300,7 @@ def _count_once(count: Callable[..., int]) -> Verdict:
 
 @exercise("three hundred steps")
 def _three_hundred_steps(flags: Sequence[str], pictures: int) -> Verdict:
-    from workshop import training
+    from workshop.training import loop as training
 
     told, plain = vars(training.parser().parse_args(list(flags))), vars(training.parser().parse_args([]))
     steps = pictures * told["dataset_repeat"] * told["num_epochs"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from workshop import gallery, lessons, lora, losses, training
+from workshop import gallery, lessons, lora
+from workshop.training import loop as training
+from workshop.training import losses
 
 if TYPE_CHECKING:
     from pathlib import Path

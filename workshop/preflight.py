@@ -16,10 +16,11 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from workshop import dataset, profiles
 from workshop import models as catalogue
+from workshop import profiles
 from workshop.memory import GIB
 from workshop.models import GB
+from workshop.training import dataset
 
 DIFFSYNTH = "2.1.12"  # the one release this workshop is tested with
 PYTHONS = ((3, 10), (3, 13))

@@ -30,7 +30,8 @@ from presenter.console import card, follow, guide, phone, state
 from presenter.console.guide import Material, View
 from presenter.console.pages import HEADERS, KINDS, PAGE, Board
 from presenter.console.state import Act
-from workshop import gallery, profiles, run
+from workshop import gallery, profiles
+from workshop.runner import run
 
 TAIL_MS, LOOK_MS = 50, 1000  # between two looks at the log; at clock, memory and kernels
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workshop import memory, run
+from workshop import memory
 from workshop.memory import GIB, Reading
+from workshop.runner import run
 
 
 def reading(*, cards: str = run.CARDS) -> tuple[str, Reading]:

@@ -14,8 +14,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from presenter import cues, facts, notebooks, runtimes, schedule
-from presenter.console import render
+from presenter import cues, facts, notebooks, render, runtimes, schedule
 from presenter.console.follow import Kernels, Run
 from presenter.console.state import Act, Talk
 from presenter.cues import LABELS, Cue, Sheet

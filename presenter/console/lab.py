@@ -19,7 +19,8 @@ from typing import Any
 
 from presenter import cues, schedule
 from presenter.console import guide, phone
-from workshop import profiles, run
+from workshop import profiles
+from workshop.runner import run
 
 # Folders of settings, as Jupyter looks for them.
 QUIET = Path(__file__).with_name("quiet")  # no question about news over the lesson

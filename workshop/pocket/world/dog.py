@@ -146,7 +146,9 @@ def lesson(pipe: QwenImagePipeline, folder: Path, *, count: int, others: int) ->
 
     returns: "before", "after" and the "targets" of "after", shares by name; "cost", steps and seconds
     """
-    from workshop import lora, losses, training
+    from workshop import lora
+    from workshop.training import loop as training
+    from workshop.training import losses
 
     before = measure(pipe, count=count, others=others)
     flags = {"profile": "pocket", "output_path": folder, "restart": True, "sample_steps": 0}

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from presenter import facts
-from presenter.console import guide, render
+from presenter import facts, render
+from presenter.console import guide
 from presenter.console.guide import Material
 from presenter.cues import LABELS, Cue, Section, Sheet
 from presenter.schedule import clock

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workshop import checkpoint, gallery, profiles
+from workshop import gallery, profiles
+from workshop.training import checkpoint
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

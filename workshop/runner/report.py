@@ -19,7 +19,7 @@ from workshop import profiles
 if TYPE_CHECKING:
     from PIL import Image
 
-    from workshop.run import Cell, Result
+    from workshop.runner.run import Cell, Result
 
 GIB = 2**30
 TEMPLATE = Path(__file__).with_suffix(".html")
@@ -94,7 +94,7 @@ def _commit() -> str:
 
 
 def _verdict(results: list[Result], *, profile: str, started: datetime) -> str:
-    from workshop.run import duration
+    from workshop.runner.run import duration
 
     stopped = [result.name for result in results if result.problem]
     total = duration(sum(result.seconds for result in results))
@@ -174,7 +174,7 @@ def _data_uri(kind: str, data: bytes) -> str:
 
 
 def _notebook(result: Result) -> str:
-    from workshop.run import duration
+    from workshop.runner.run import duration
 
     longest = max(1.0, *[cell.seconds for cell in result.cells])  # s; short cells get short bars
     rows, heading = [], None

@@ -37,8 +37,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import checkpoint, dataset, lora, losses, memory, profiles
-from workshop.checkpoint import Interrupted, TrainingError
+from workshop import lora, memory, profiles
+from workshop.training import checkpoint, dataset, losses
+from workshop.training.checkpoint import Interrupted, TrainingError
 
 if TYPE_CHECKING:
     import torch

@@ -23,10 +23,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from presenter import cues, script
+from presenter import cues
 from presenter.console.guide import Material
 from presenter.cues import Sheet
-from workshop import files, profiles, run
+from presenter.handout import script
+from workshop import files, profiles
+from workshop.runner import run
 
 KINDS = ("script", "students", "slides")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
@@ -104,7 +106,7 @@ def _bare(cell: Raw) -> Raw:
 
 def slides(material: Material, books: Sequence[Path], *, into: Path) -> list[Path]:
     """Write a deck for each notebook that has a cue sheet, with its outputs if it was executed."""
-    from presenter import deck
+    from presenter.handout import deck
 
     into.mkdir(exist_ok=True)
     written = []

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import checkpoint, memory, models, profiles
+from workshop import memory, models, profiles
+from workshop.training import checkpoint
 
 if TYPE_CHECKING:
     import torch

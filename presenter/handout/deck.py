@@ -15,9 +15,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from presenter import script
 from presenter.console.guide import Material
 from presenter.cues import LEVELS, Cue, Section, Sheet
+from presenter.handout import script
 
 TEMPLATE = Path(__file__).with_name("slides")
 FORMULA = re.compile(

@@ -80,7 +80,7 @@ def run(
 
     Raises ValueError for an unknown name, a notebook that takes no profile, or an output folder in use.
     """
-    from workshop import report
+    from workshop.runner import report
 
     chosen = select(names, notebooks=notebooks)
     for path in chosen:

@@ -1,0 +1,1 @@
+"""Run the notebooks headlessly and report what happened."""
