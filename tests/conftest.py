@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support import notebooks
 from workshop import profiles
-
-PARAMETERS = ('profile = "auto"', ["parameters"])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,21 +37,5 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def write_notebook() -> Callable[..., Path]:
-    """Give a function that writes a notebook: a text that begins with # is Markdown, any other is code.
-
-    A pair is a cell's text and its tags.
-    """
-
-    def write(path: Path, *cells: str | tuple[str, list[str]]) -> Path:
-        written = []
-        for number, cell in enumerate(cells):
-            source, tags = cell if isinstance(cell, tuple) else (cell, [])
-            kind = "markdown" if source.startswith("#") else "code"
-            base = {"cell_type": kind, "id": f"cell-{number}", "metadata": {"tags": tags}, "source": source}
-            written.append(base if kind == "markdown" else base | {"execution_count": None, "outputs": []})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        notebook = {"cells": written, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-        path.write_text(json.dumps(notebook), encoding="utf-8")
-        return path
-
-    return write
+    """Give the function that writes a notebook."""
+    return notebooks.write

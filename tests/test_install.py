@@ -174,8 +174,7 @@ def test_everything_our_code_imports_is_a_direct_dependency(repo: Path, direct: 
         for path in [*sources(repo), *sorted(repo.glob("notebooks/*.ipynb"))]
         for name in imported(path)
         if name not in sys.stdlib_module_names
-        and name not in {"workshop", "presenter", "tomli"} | NOT_ON_THE_INDEX
-        and not (repo / "tests" / f"{name}.py").exists()
+        and name not in {"workshop", "presenter", "tests", "tomli"} | NOT_ON_THE_INDEX
         and canonicalize_name(DISTRIBUTIONS.get(name, name)) not in declared
     }
     assert not undeclared

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import PARAMETERS
-from cue_sheets import cue, write_sheet
 from PIL import Image
 
 from presenter import cues, fallbacks, rehearse, runtimes
 from presenter.rehearse import Measured
 from presenter.runtimes import Runtime
+from tests.support.cue_sheets import cue, write_sheet
+from tests.support.notebooks import PARAMETERS
 from workshop import gallery, profiles
 from workshop.runner import run
 

@@ -11,13 +11,13 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from test_presenter_console_guide import write_lesson
 
 from presenter import check, cues, report, report_page, runtimes
 from presenter.console import state
 from presenter.console.guide import Material
 from presenter.console.state import Act
 from presenter.runtimes import Runtime
+from tests.presenter.test_console_guide import write_lesson
 
 T0 = datetime(2026, 11, 22, 10, 0).timestamp()
 PATH = ("01-hello", "01-slow", "01-breaks", "01-extra", "02-base", "02-last")

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_presenter_console_guide import write_lesson
-from test_presenter_console_server import TOKEN, Server, assert_strict, jar
 
 from presenter.console import lab, pages, phone
 from presenter.console.app import Console
 from presenter.console.guide import Material
 from presenter.console.phone import Key, Phone
+from tests.presenter.test_console_guide import write_lesson
+from tests.presenter.test_console_server import TOKEN, Server, assert_strict, jar
 from workshop.profiles import REPO
 
 LAPTOP = "10.11.12.13"  # no address of this machine, so the page is on the loopback, as behind an ssh tunnel

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_presenter_console_server import TOKEN, Server
 
 from presenter import runtimes
 from presenter.console import follow, hook, state
 from presenter.handout import export
 from presenter.runtimes import Runtime
+from tests.presenter.test_console_server import TOKEN, Server
 
 websocket = pytest.importorskip(
     "websocket", reason="websocket-client is not installed: pip install -e .[test]"

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from easel import Easel
 from PIL import Image
 
+from tests.support.easel import Easel
 from workshop import edit, exercises, lessons, loading, models, playground, prompts
 from workshop.pocket.world import draw, scenes
 from workshop.profiles import POCKET, REPO, Profile

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_presenter_console_guide import write_lesson
 
 from presenter import cues
 from presenter.console import app, lab, pages, state
 from presenter.console.app import Console
 from presenter.console.guide import Material
 from presenter.console.state import Act
+from tests.presenter.test_console_guide import write_lesson
 from workshop.runner import run
 
 TOKEN = "the-key-of-the-house"

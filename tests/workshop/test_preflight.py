@@ -11,8 +11,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from fake_weights import file_names, fill, safetensors, small_catalogue
 
+from tests.support.fake_weights import file_names, fill, safetensors, small_catalogue
 from workshop import models, preflight, profiles
 from workshop.preflight import Check
 from workshop.profiles import Gpu, Profile

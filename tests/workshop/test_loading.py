@@ -12,8 +12,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from fake_weights import fill, safetensors
 
+from tests.support.fake_weights import fill, safetensors
 from workshop import loading, models, profiles
 from workshop.profiles import Profile
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cue_sheets import LEVELS, cue, write_sheet
 
 from presenter import check, cues, runtimes
 from presenter.runtimes import Runtime
+from tests.support.cue_sheets import LEVELS, cue, write_sheet
 from workshop import gallery
 
 CODE = "steps = 40\nsize = 128"

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import PARAMETERS
 
+from tests.support.notebooks import PARAMETERS
 from workshop.runner import report, run
 
 TELLS = """

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from easel import Easel
 from PIL import Image
 
+from tests.support.easel import Easel
 from workshop import exercises, lessons, models, playground
 from workshop.memory import GIB
 from workshop.profiles import POCKET, Profile

@@ -9,8 +9,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from fake_weights import file_names, fill, safetensors
 
+from tests.support.fake_weights import file_names, fill, safetensors
 from workshop import models
 
 QWEN = models.MODELS["Qwen-Image"]

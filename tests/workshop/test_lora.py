@@ -11,8 +11,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-from fake_weights import safetensors
 
+from tests.support.fake_weights import safetensors
 from workshop import exercises, lessons, loading, lora, models, playground
 from workshop.profiles import POCKET, Profile
 

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from cue_sheets import COLUMNS, LEVELS, cue, write_sheet
 
 from presenter import cues
+from tests.support.cue_sheets import COLUMNS, LEVELS, cue, write_sheet
 
 WHOLE = """# 03 · LoRA
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import PARAMETERS
-from cue_sheets import cue, write_sheet
-from test_presenter_console_guide import write_lesson
 
 from presenter import cues, runtimes
 from presenter.console.guide import Material
 from presenter.handout import deck, export, script
 from presenter.runtimes import Runtime
+from tests.presenter.test_console_guide import write_lesson
+from tests.support.cue_sheets import cue, write_sheet
+from tests.support.notebooks import PARAMETERS
 from workshop.runner import run
 
 NOTEBOOKS = run.select([])

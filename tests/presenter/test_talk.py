@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_presenter_console_browser import CHROMIUM, LAPTOP, PROJECTOR, SHIFT, Browser, Tab, open_page
-from test_presenter_console_server import Server
 
 from presenter import cues, runtimes
 from presenter.console import follow, state
+from tests.presenter.test_console_browser import CHROMIUM, LAPTOP, PROJECTOR, SHIFT, Browser, Tab, open_page
+from tests.presenter.test_console_server import Server
 from workshop import gallery
 from workshop.runner import run
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from fake_weights import fill, small_catalogue
 
+from tests.support.fake_weights import fill, small_catalogue
 from workshop import models, profiles
 from workshop.profiles import Gpu
 
