@@ -27,7 +27,7 @@ TAGS = {
     "ul",
 }
 TAGS |= {"table", "thead", "tbody", "tr", "th", "td", "input"}
-ATTRIBUTES = {"a": ["href", "title"], "input": ["type", "disabled", "checked", "class"], "ol": ["start"]}
+ATTRIBUTES = {"a": {"href", "title"}, "input": {"type", "disabled", "checked", "class"}, "ol": {"start"}}
 _CELL_LINK = re.compile(r"\]\((?:(\d\d)_\w+\.md)?#cell:([\w-]+)\)")
 
 
@@ -38,12 +38,13 @@ def markdown(text: str, *, sheet: str = "") -> str:
     >>> markdown("*Look* at [it](#cell:after) <b>", sheet="03_lora")
     '<p><em>Look</em> at <a href="#03-after">it</a> &lt;b&gt;</p>'
     """
-    import bleach
+    import nh3
 
     linked = _CELL_LINK.sub(lambda link: f"](#{link[1] or sheet[:2]}-{link[2]})", text)
-    return bleach.clean(
-        _renderer()(linked), tags=TAGS, attributes=ATTRIBUTES, protocols={"http", "https"}
-    ).strip()
+    html: str = nh3.clean(
+        _renderer()(linked), tags=TAGS, attributes=ATTRIBUTES, url_schemes={"http", "https"}, link_rel=None
+    )
+    return html.strip()
 
 
 def line(text: str, *, sheet: str = "") -> str:
