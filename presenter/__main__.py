@@ -11,7 +11,7 @@ VERBS = {
     "plan": ("presenter.schedule", "main", "cut the talk to fit and print the timetable"),
     "lab": ("presenter.console.lab", "lab", "start JupyterLab with the presenter's console"),
     "rehearse": ("presenter.rehearse", "main", "run the notebooks; keep runtimes and fallback pictures"),
-    "report": ("presenter.report", "main", "after a talk: planned against actual, cue by cue"),
+    "report": ("presenter.report.talk", "main", "after a talk: planned against actual, cue by cue"),
     "export": (
         "presenter.handout.export",
         "main",

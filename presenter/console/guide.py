@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from presenter import cues, facts, notebooks, render, runtimes, schedule
-from presenter.console.follow import Kernels, Run
-from presenter.console.state import Act, Talk
 from presenter.cues import LABELS, Cue, Sheet
+from presenter.journal import Act, Talk
+from presenter.kernels import Kernels, Run
 from presenter.notebooks import Notebook
 from presenter.runtimes import Runtime
 from presenter.schedule import CUT, FULL, SHORT, Advice, Item, Plan, clock

@@ -111,7 +111,7 @@ def settings(ours: argparse.Namespace, options: dict[str, Any]) -> list[str]:
     own |= phone_settings(ours)
     said = [f"--PresenterConsole.{name}={value}" for name, value in own.items()]
     return [
-        "--ServerApp.jpserver_extensions={'presenter.console.app': True}",
+        "--ServerApp.jpserver_extensions={'presenter.console.extension': True}",
         f"--ServerApp.root_dir={root}",
         *said,
         str(run.select([], notebooks=books)[0]),

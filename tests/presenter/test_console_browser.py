@@ -21,8 +21,9 @@ from typing import Any
 
 import pytest
 
-from presenter import runtimes
-from presenter.console import follow, hook, state
+from presenter import hook, runtimes
+from presenter import journal as state
+from presenter import kernels as follow
 from presenter.handout import export
 from presenter.runtimes import Runtime
 from tests.presenter.test_console_server import TOKEN, Server

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from presenter import kernels as follow
 from presenter import render
-from presenter.console import card, follow, guide
+from presenter.console import card, guide
 from presenter.console.guide import Material, View
-from presenter.console.state import Act, Talk, fold
+from presenter.journal import Act, Talk, fold
 from presenter.runtimes import Runtime
 from workshop.memory import GIB, Reading
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from presenter.console import lab, pages, phone
-from presenter.console.app import Console
+from presenter.console.extension import Console
 from presenter.console.guide import Material
 from presenter.console.phone import Key, Phone
 from tests.presenter.test_console_guide import write_lesson

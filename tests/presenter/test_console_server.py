@@ -17,10 +17,12 @@ from typing import Any
 import pytest
 
 from presenter import cues
-from presenter.console import app, lab, pages, state
-from presenter.console.app import Console
+from presenter import journal as state
+from presenter.console import extension as app
+from presenter.console import lab, pages
+from presenter.console.extension import Console
 from presenter.console.guide import Material
-from presenter.console.state import Act
+from presenter.journal import Act
 from tests.presenter.test_console_guide import write_lesson
 from workshop.runner import run
 
@@ -183,8 +185,8 @@ def test_acting_needs_login_and_the_xsrf_token(server: Server, cookies: dict[str
         "/presenter/picture/secret.png",  # a picture, but of no cue
         "/presenter/picture/..%2f..%2fsecret.png",
         "/presenter/page/console.html",  # only by its own address
-        "/presenter/page/..%2fapp.py",
-        "/presenter/page/app.py",
+        "/presenter/page/..%2fextension.py",
+        "/presenter/page/extension.py",
     ],
 )
 def test_no_other_file_is_served(server: Server, path: str) -> None:

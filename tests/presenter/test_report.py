@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from presenter import check, cues, report, report_page, runtimes
-from presenter.console import state
+from presenter import check, cues, runtimes
+from presenter import journal as state
 from presenter.console.guide import Material
-from presenter.console.state import Act
+from presenter.journal import Act
+from presenter.report import page as report_page
+from presenter.report import talk as report
 from presenter.runtimes import Runtime
 from tests.presenter.test_console_guide import write_lesson
 

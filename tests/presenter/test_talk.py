@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from presenter import cues, runtimes
-from presenter.console import follow, state
+from presenter import journal as state
+from presenter import kernels as follow
 from tests.presenter.test_console_browser import CHROMIUM, LAPTOP, PROJECTOR, SHIFT, Browser, Tab, open_page
 from tests.presenter.test_console_server import Server
 from workshop import gallery
@@ -35,7 +36,8 @@ ASKED, QUESTION = ("02_inference", "guidance-grid"), 6.0  # a cue that leads to 
 # Read by the server as its configuration. Kernels go by the room's clock, so their times are moved as well.
 CLOCK = """import dataclasses, time
 from pathlib import Path
-from presenter.console import app, follow
+from presenter import kernels as follow
+from presenter.console import extension as app
 
 def ahead():
     return float(Path({ahead!r}).read_text() or 0)

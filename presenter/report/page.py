@@ -8,14 +8,15 @@ from html import escape
 from itertools import groupby
 from pathlib import Path
 
-from presenter import facts, report
+from presenter import facts
 from presenter.console import guide
-from presenter.console.follow import Run
 from presenter.console.guide import MINUTE
-from presenter.report import Moment, Report, Row
+from presenter.kernels import Run
+from presenter.report import talk as report
+from presenter.report.talk import Moment, Report, Row
 from presenter.schedule import CUT, FULL, clock
 
-TEMPLATE = Path(__file__).with_name("report.html")
+TEMPLATE = Path(__file__).with_name("page.html")
 WIDTH, HEIGHT = 1000, 250  # of the course, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 108, 18, 30, 28
 TICKS = (1, 2, 5, 10, 15, 30, 60)  # minutes between two lines of an axis

@@ -26,10 +26,12 @@ from tornado import ioloop, iostream, web
 from traitlets import Bool, Dict, Enum, Int, Unicode
 
 from presenter import cues, runtimes
-from presenter.console import card, follow, guide, phone, state
+from presenter import journal as state
+from presenter import kernels as follow
+from presenter.console import card, guide, phone
 from presenter.console.guide import Material, View
 from presenter.console.pages import HEADERS, KINDS, PAGE, Board
-from presenter.console.state import Act
+from presenter.journal import Act
 from workshop import gallery, profiles
 from workshop.runner import run
 
@@ -412,4 +414,4 @@ def talk_folder(talks: Path, *, now: float, new: bool) -> Path:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:
-    return [{"module": "presenter.console.app", "app": PresenterConsole}]
+    return [{"module": "presenter.console.extension", "app": PresenterConsole}]

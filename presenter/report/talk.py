@@ -23,11 +23,13 @@ from functools import cached_property
 from pathlib import Path
 
 from presenter import check, cues, runtimes
-from presenter.console import follow, guide, state
-from presenter.console.follow import Kernels, Run
+from presenter import journal as state
+from presenter import kernels as follow
+from presenter.console import guide
 from presenter.console.guide import MINUTE, Material, View
-from presenter.console.state import Act, Talk
 from presenter.cues import Cue
+from presenter.journal import Act, Talk
+from presenter.kernels import Kernels, Run
 from presenter.runtimes import Runtime
 from presenter.schedule import CUT, FULL, Item, Plan, clock
 from presenter.schedule import Talk as Matter
@@ -395,7 +397,7 @@ def _stamp(at: float) -> str:
 
 def write(report: Report, *, into: Path) -> Path:
     """Write page and tables into a folder and return the page's path."""
-    from presenter import report_page
+    from presenter.report import page as report_page
 
     page = report_page.page(report)
     for name, text in {PAGE: page, TABLE: table(report), CELLS: cells(report)}.items():

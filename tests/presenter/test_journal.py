@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from presenter.console import state
-from presenter.console.state import Act, Journal, fold
+from presenter import journal as state
+from presenter.journal import Act, Journal, fold
 
 BEGUN = Act(1000.0, "begin", cue="01-a")
 

@@ -16,7 +16,8 @@ import pytest
 from jupyter_client.manager import KernelManager
 from traitlets.config import Config
 
-from presenter.console import follow, hook
+from presenter import hook
+from presenter import kernels as follow
 
 START_TIMEOUT = 120  # s
 HUNGRY = "class OutOfMemoryError(RuntimeError): pass\nraise OutOfMemoryError('HIP out of memory. Tried…')"
