@@ -22,8 +22,8 @@ from workshop import lora, models, profiles
 from workshop.runner import run
 from workshop.training import dataset
 from workshop.training import loop as training
+from workshop.units import GB, GIB, duration
 
-GB, GIB = models.GB, 2**30
 REPORT = profiles.POCKET / "report.json"
 NOT_MEASURED, NOT_REHEARSED = "not measured yet", "not rehearsed yet"
 
@@ -155,7 +155,7 @@ def seconds(took: float) -> str:
     """
     if took < 0.5:
         return "less than a second"
-    return f"{took:.0f} s" if 10 <= took < 59.5 else run.duration(took)
+    return f"{took:.0f} s" if 10 <= took < 59.5 else duration(took)
 
 
 def tokens(size: int) -> int:

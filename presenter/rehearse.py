@@ -22,6 +22,7 @@ from presenter import cues, fallbacks, runtimes
 from presenter.runtimes import Runtime
 from workshop import gallery, profiles
 from workshop.runner import run
+from workshop.units import GIB, duration
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def read(executed: Path, memory: run.Memory) -> dict[str, Measured]:
         if ran and not injected:
             begin, end = (_seconds(times[key]) for key in ("start_time", "end_time"))
             used = memory.between(begin, end)
-            found[cell["id"]] = Measured(end - begin, None if used is None else used / run.GIB)
+            found[cell["id"]] = Measured(end - begin, None if used is None else used / GIB)
     return found
 
 
@@ -98,7 +99,7 @@ def table(found: Mapping[str, Mapping[str, Runtime]]) -> str:
     lines = []
     for name, cells in found.items():
         whole = sum(one.seconds for one in cells.values())
-        lines.append(f"\n{name}: {run.duration(whole)} in {len(cells)} cells")
+        lines.append(f"\n{name}: {duration(whole)} in {len(cells)} cells")
         for cell, one in cells.items():
             peak = "" if one.peak_gib is None else f"{one.peak_gib:8.2f} GiB"
             lines.append(f"  {cell:<24} {one.seconds:8.2f} s {peak}")

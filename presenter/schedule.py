@@ -21,6 +21,7 @@ from functools import cached_property
 from presenter import code, cues, notebooks, runtimes
 from presenter.cues import Cue
 from presenter.notebooks import Notebook
+from workshop.units import clock
 
 FULL, SHORT, CUT, HOME = "full", "short", "cut", "at home"
 # What is done to save time, in this order and as far as needed.
@@ -336,16 +337,6 @@ def _finish(late: float) -> str:
     if round(late * 60) == 0:
         return "on time"
     return f"{clock(late)} {'late' if late > 0 else 'early'}"
-
-
-def clock(minutes: float) -> str:
-    """Write minutes as minutes and seconds, without a sign.
-
-    >>> clock(1.3333), clock(-0.667)
-    ('1:20', '0:40')
-    """
-    total = round(abs(minutes) * 60)
-    return f"{total // 60}:{total % 60:02}"
 
 
 def timetable(plan: Plan, *, titles: Mapping[str, str] | None = None) -> str:

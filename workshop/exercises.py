@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import edit, lessons, loading, lora, models, profiles
-from workshop.memory import GIB
+from workshop import edit, lessons, loading, lora, models, profiles, units
 from workshop.training import dataset
+from workshop.units import GB, GIB
 
 if TYPE_CHECKING:
     from diffsynth.pipelines.qwen_image import ModelConfig, QwenImagePipeline
@@ -94,7 +94,7 @@ def _fill_the_card(chosen: Sequence[str], card: int) -> Verdict:
 @exercise("GB to GiB")
 def _gb_to_gib(convert: Callable[[float], float]) -> Verdict:
     samples = (57.7, 192.0)
-    expected = [size * models.GB / GIB for size in samples]
+    expected = [size * GB / GIB for size in samples]
     yours = [convert(size) for size in samples]
     if None in yours:
         return Verdict(False, "None", _numbers(expected, "GiB"), "return gigabytes * 10**9 / 2**30")
@@ -191,7 +191,7 @@ def _hidden_characters(text: str, original: str, pipe: QwenImagePipeline) -> Ver
 def _rank_for_100_mb(rank: int) -> Verdict:
     sizes = [2 * lora.predict(blocks=60, width=3072, rank=one) for one in (rank, rank + 1)]
     solved = type(rank) is int and sizes[0] <= 100 * 10**6 < sizes[1]
-    yours = f"rank {rank}, {models.readable(sizes[0])}; one more would be {models.readable(sizes[1])}"
+    yours = f"rank {rank}, {units.gb(sizes[0])}; one more would be {units.gb(sizes[1])}"
     expected = "at most 100 MB, and one more would be above"
     return Verdict(solved, yours, expected, "divide the size at rank 32 by 32: that is rank 1")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import guards, memory, profiles
+from workshop import guards, memory, profiles, units
 from workshop import models as catalogue
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 WEIGHTS = ("dit", "text_encoder", "vae")  # read by DiffSynth's model pool, in this order
 BYTES = {"bfloat16": 2, "float32": 4}  # of a parameter
 # What a picture needs beside the weights, with two references: an estimate, unmeasured on the real model.
-WORKING = {"mi300x": 16 * memory.GIB, "pocket": memory.GIB // 2}
+WORKING = {"mi300x": 16 * units.GIB, "pocket": units.GIB // 2}
 Key = tuple[Path, str, str]  # folder, repository, role: what makes a part the same part
 
 _parts: dict[Key, Any] = {}
@@ -41,15 +41,15 @@ class Freed:
     alive: tuple[str, ...]  # parts that something else still holds
 
     def __repr__(self) -> str:
-        return f"<{len(self.parts)} parts freed, {memory.gib(self.weights)}>"
+        return f"<{len(self.parts)} parts freed, {units.gib(self.weights)}>"
 
     def __str__(self) -> str:
         if not self.parts:
             return "Nothing was loaded, nothing was freed."
-        lines = [f"Let go: {', '.join(self.parts)}; {memory.gib(self.weights)} of weights."]
+        lines = [f"Let go: {', '.join(self.parts)}; {units.gib(self.weights)} of weights."]
         if self.before is not None and self.after is not None:
-            came = f"{memory.gib(self.before - self.after)} came back"
-            held = f"{memory.gib(self.before)} before, {memory.gib(self.after)} after"
+            came = f"{units.gib(self.before - self.after)} came back"
+            held = f"{units.gib(self.before)} before, {units.gib(self.after)} after"
             lines.append(f"{self.where.capitalize()} memory of this process: {held}; {came}.")
         gone = "All of it is gone from memory (no reference is left)."
         still = (
@@ -78,9 +78,9 @@ class Room:
         return f"<{'' if self.enough else 'no '}room for {self.name}>"
 
     def __str__(self) -> str:
-        need = f"{memory.gib(self.weights)} for weights that are not there yet"
-        draw = f"about {memory.gib(self.working)} to draw with (an estimate)"
-        free = "an unknown amount" if self.free is None else memory.gib(self.free)
+        need = f"{units.gib(self.weights)} for weights that are not there yet"
+        draw = f"about {units.gib(self.working)} to draw with (an estimate)"
+        free = "an unknown amount" if self.free is None else units.gib(self.free)
         lines = [f"{self.name} needs {need} and {draw}. Free in {self.where} memory: {free}."]
         missing = 0 if self.enough else self.weights + self.working - (self.free or 0)
         verdict = (
@@ -262,7 +262,7 @@ def _size(model: catalogue.Model, part: catalogue.Part, profile: profiles.Profil
 def _told(here: Mapping[str, int]) -> str:
     if not here:
         return "No pipeline is in memory."
-    each = [f"{name} (freeing it brings {memory.gib(size)})" for name, size in here.items()]
+    each = [f"{name} (freeing it brings {units.gib(size)})" for name, size in here.items()]
     return f"In memory: {', '.join(each)}."
 
 

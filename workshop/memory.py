@@ -19,8 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
-GIB = 2**30
-MIB = 2**20
+from workshop.units import MIB, gib
+
 AMDSMI_HOME = (
     "/opt/rocm/share/amd_smi"  # ROCm's own; the package of that name on the index has no native library
 )
@@ -75,19 +75,6 @@ class Tracked:
             return f"{cost}, memory {self.where}"
         kept = gib(self.kept, sign="+")
         return f"{cost}, peak +{gib(self.peak)}, kept {kept} ({self.where} memory of this process)"
-
-
-def gib(count: int | None, *, sign: str = "") -> str:
-    """Write bytes in GiB, small amounts in MiB; a dash for what is not known.
-
-    >>> gib(206_158_430_208), gib(5 * 2**20), gib(None)
-    ('192.00 GiB', '5.0 MiB', '–')
-    """
-    if count is None:
-        return "–"
-    if abs(count) < GIB / 10:
-        return f"{count / MIB:{sign}.1f} MiB"
-    return f"{count / GIB:{sign}.2f} GiB"
 
 
 def report() -> Report:

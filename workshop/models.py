@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-GB = 10**9
+from workshop import units
+
 LARGEST_HEADER = 100_000_000  # bytes; the safetensors format allows no more
 
 
@@ -35,7 +36,7 @@ class Part:
 
     @property
     def size(self) -> str:
-        return f"{'' if self.exact else 'about '}{readable(self.bytes)}"
+        return f"{'' if self.exact else 'about '}{units.gb(self.bytes)}"
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def read_header(path: Path) -> dict[str, Any]:
         if length > LARGEST_HEADER or (size >= 10 and length < 2):
             raise ValueError(f"not a safetensors file, it starts with {start!r}")
         if size < 8 + max(length, 2):
-            raise ValueError(f"cut short: {readable(size)}, not even the header is whole")
+            raise ValueError(f"cut short: {units.gb(size)}, not even the header is whole")
         header = json.loads(file.read(length))
     header.pop("__metadata__", None)
     whole = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
@@ -268,10 +269,3 @@ def _folder_problems(folder: Path, part: Part) -> Iterator[Problem]:
                 json.loads(file.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
                 yield Problem(file, f"unreadable as JSON, perhaps cut short ({error})")
-
-
-def readable(count: int) -> str:
-    for unit, scale in (("GB", GB), ("MB", 10**6), ("kB", 10**3)):
-        if count >= scale:
-            return f"{count / scale:.2f} {unit}" if unit == "GB" else f"{count / scale:.1f} {unit}"
-    return f"{count} B"

@@ -18,9 +18,8 @@ from pathlib import Path
 
 from workshop import models as catalogue
 from workshop import profiles
-from workshop.memory import GIB
-from workshop.models import GB
 from workshop.training import dataset
+from workshop.units import GB, GIB, gb
 
 DIFFSYNTH = "2.1.12"  # the one release this workshop is tested with
 PYTHONS = ((3, 10), (3, 13))
@@ -175,7 +174,7 @@ def _file(model: catalogue.Model, part: catalogue.Part, profile: profiles.Profil
     paths = catalogue.paths(model, part, profile.models)
     size = sum(path.stat().st_size for path in paths)
     files = f"{len(paths)} file{'s' if len(paths) > 1 else ''}"
-    return Check(name, True, f"{files}, {catalogue.readable(size)}", needed=needed(model))
+    return Check(name, True, f"{files}, {gb(size)}", needed=needed(model))
 
 
 def _dog(profile: profiles.Profile) -> Check:
@@ -281,7 +280,7 @@ def download(names: Sequence[str] = (), *, profile: profiles.Profile, source: st
         raise DownloadError(f"The disk is too small: {room.found}. To do: {room.remedy}.")
     where = profiles.shown(profile.models)
     for number, (model, part, found) in enumerate(wanted, 1):
-        size = catalogue.readable(_to_fetch(model, part, profile))
+        size = gb(_to_fetch(model, part, profile))
         print(f"{number}/{len(wanted)} {model.repo} {part.pattern}: about {size} from {source} to {where}")
         _fetch(model, part, found, profile=profile, source=source)
     dog = (dataset.DOG in names or (not names and _trains())) and not _dog(profile).ok

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from workshop import models as catalogue
 from workshop.files import POCKET, REPO
-from workshop.memory import GIB
+from workshop.units import GIB
 
 if TYPE_CHECKING:
     import torch

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from workshop import memory
-from workshop.memory import GIB, Reading
+from workshop.memory import Reading
 from workshop.runner import run
+from workshop.units import GIB
 
 
 def reading(*, cards: str = run.CARDS) -> tuple[str, Reading]:

@@ -20,7 +20,8 @@ from presenter.journal import Act, Talk
 from presenter.kernels import Kernels, Run
 from presenter.notebooks import Notebook
 from presenter.runtimes import Runtime
-from presenter.schedule import CUT, FULL, SHORT, Advice, Item, Plan, clock
+from presenter.schedule import CUT, FULL, SHORT, Advice, Item, Plan
+from workshop.units import clock
 
 MINUTE = 60.0
 MINUTES = 90.0  # of a talk that nobody gave a length

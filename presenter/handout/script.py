@@ -11,8 +11,8 @@ from presenter import facts, render
 from presenter.console import guide
 from presenter.console.guide import Material
 from presenter.cues import LABELS, Cue, Section, Sheet
-from presenter.schedule import clock
 from workshop import gallery
+from workshop.units import clock
 
 TEMPLATE = Path(__file__).with_name("script.html")
 WORDS = {"must": "must", "should": "should", "nice": "nice to have"}

@@ -14,7 +14,8 @@ from presenter.console.guide import MINUTE
 from presenter.kernels import Run
 from presenter.report import talk as report
 from presenter.report.talk import Moment, Report, Row
-from presenter.schedule import CUT, FULL, clock
+from presenter.schedule import CUT, FULL
+from workshop.units import clock
 
 TEMPLATE = Path(__file__).with_name("page.html")
 WIDTH, HEIGHT = 1000, 250  # of the course, in its own units

@@ -31,10 +31,11 @@ from presenter.cues import Cue
 from presenter.journal import Act, Talk
 from presenter.kernels import Kernels, Run
 from presenter.runtimes import Runtime
-from presenter.schedule import CUT, FULL, Item, Plan, clock
+from presenter.schedule import CUT, FULL, Item, Plan
 from presenter.schedule import Talk as Matter
 from workshop import files, profiles
 from workshop.runner import run
+from workshop.units import clock
 
 FAILED = ("failed", "out of memory", "died")
 HURRIED = 0.5  # of its least: below, a cue was clicked through

@@ -17,7 +17,8 @@ from presenter.console import card, guide
 from presenter.console.guide import Material, View
 from presenter.journal import Act, Talk, fold
 from presenter.runtimes import Runtime
-from workshop.memory import GIB, Reading
+from workshop.memory import Reading
+from workshop.units import GIB
 
 CUE = """## `{cells}` · {title}
 

@@ -14,8 +14,8 @@ from PIL import Image
 
 from tests.support.easel import Easel
 from workshop import exercises, lessons, models, playground
-from workshop.memory import GIB
 from workshop.profiles import POCKET, Profile
+from workshop.units import GIB
 
 if TYPE_CHECKING:
     from diffsynth.pipelines.qwen_image import QwenImagePipeline

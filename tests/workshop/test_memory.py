@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from workshop import memory
-from workshop.memory import GIB, MIB
+from workshop.units import GIB, MIB
 
 
 class FakeCuda:
@@ -288,13 +288,6 @@ def test_available_is_what_the_card_and_torchs_reserve_have_free_and_else_the_ho
     monkeypatch.setattr(cuda, "is_available", lambda: False)
     where, free = memory.available()
     assert where == "host" and free > 0
-
-
-@pytest.mark.parametrize(
-    "count, text", [(GIB, "1.00 GiB"), (-GIB, "-1.00 GiB"), (3 * MIB, "3.0 MiB"), (0, "0.0 MiB"), (None, "–")]
-)
-def test_gib_is_two_to_the_thirty(count: int | None, text: str):
-    assert memory.gib(count) == text
 
 
 @pytest.mark.gpu

@@ -246,10 +246,3 @@ def test_a_tokenizer_needs_one_vocabulary_in_any_of_its_forms(tmp_path):
     (folder / "vocab.json").unlink()
     (problem,) = models.problems(QWEN, tokenizer, tmp_path)
     assert (problem.path.name, problem.what) == ("tokenizer.json", "missing")
-
-
-@pytest.mark.parametrize(
-    "count, text", [(40_860_802_176, "40.86 GB"), (253_785_062, "253.8 MB"), (4_700, "4.7 kB"), (12, "12 B")]
-)
-def test_sizes_read_as_the_hubs_write_them(count: int, text: str):
-    assert models.readable(count) == text

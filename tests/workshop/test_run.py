@@ -289,4 +289,4 @@ def test_memory_of_the_card_is_what_the_driver_says(tmp_path: Path) -> None:
 
 def test_examples_in_docstrings_hold() -> None:
     done = doctest.testmod(run)
-    assert done.attempted >= 2 and done.failed == 0
+    assert done.attempted and not done.failed

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workshop import profiles
+from workshop.units import GIB, duration
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from workshop.runner.run import Cell, Result
 
-GIB = 2**30
 TEMPLATE = Path(__file__).with_suffix(".html")
 WIDEST = 640  # image px; larger pictures are embedded smaller, their files lie beside the report
 PACKAGES = ("torch", "torchvision", "diffsynth", "transformers", "numpy", "pillow", "ipykernel", "papermill")
@@ -94,8 +94,6 @@ def _commit() -> str:
 
 
 def _verdict(results: list[Result], *, profile: str, started: datetime) -> str:
-    from workshop.runner.run import duration
-
     stopped = [result.name for result in results if result.problem]
     total = duration(sum(result.seconds for result in results))
     if stopped:
@@ -174,8 +172,6 @@ def _data_uri(kind: str, data: bytes) -> str:
 
 
 def _notebook(result: Result) -> str:
-    from workshop.runner.run import duration
-
     longest = max(1.0, *[cell.seconds for cell in result.cells])  # s; short cells get short bars
     rows, heading = [], None
     for cell in result.cells:

@@ -24,11 +24,11 @@ from datetime import datetime
 from pathlib import Path
 
 from workshop import profiles
+from workshop.units import GIB, duration
 
 NOTEBOOKS = profiles.REPO / "notebooks"
 CELL_TIMEOUT = 3600.0  # s; the longest cell on an MI300X trains a LoRA, which is unmeasured
 KERNEL_START_TIMEOUT = 180  # s
-GIB = 2**30
 CARDS = "/sys/class/drm/card*/device/mem_info_vram_used"
 BAR = "{desc} {bar:30} {n_fmt}/{total_fmt} cells, {elapsed}"
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -356,17 +356,6 @@ def as_json(results: list[Result], *, profile: str, started: datetime) -> str:
             del cell["outputs"]
     summary = {"started": started.isoformat(), "profile": profile, "notebooks": notebooks}
     return json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as people say them.
-
-    >>> duration(0.04), duration(8.25), duration(100)
-    ('0.0 s', '8.2 s', '1 min 40 s')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{round(seconds) // 60} min {round(seconds) % 60:02} s"
 
 
 def shown(path: Path) -> str:

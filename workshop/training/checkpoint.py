@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import files, models, profiles
+from workshop import files, models, profiles, units
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +57,7 @@ def write(path: Path, content: bytes) -> None:
         before = "The one from before is still whole. " if path.exists() else ""
         raise TrainingError(
             f"{profiles.shown(path)} could not be written: {error.strerror or error} "
-            f"(it has {models.readable(len(content))}). {before}Make room there, then go on with --resume."
+            f"(it has {units.gb(len(content))}). {before}Make room there, then go on with --resume."
         ) from error
 
 

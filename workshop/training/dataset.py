@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import memory, models, profiles
+from workshop import memory, models, profiles, units
 from workshop.training import checkpoint
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def saving(facts: Mapping[str, str], *, pictures: int, steps: int) -> str:
     return (
         f"Encoded once: {pictures} pictures and prompts in {seconds:.1f} s (measured). Encoded anew at "
         f"each of {steps} steps it would be {anew:.1f} s: {anew - seconds:.1f} s are saved (computed), and "
-        f"the text encoder's {memory.gib(weights)} need not be in memory."
+        f"the text encoder's {units.gib(weights)} need not be in memory."
     )
 
 

@@ -37,7 +37,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import lora, memory, profiles
+from workshop import lora, memory, profiles, units
 from workshop.training import checkpoint, dataset, losses
 from workshop.training.checkpoint import Interrupted, TrainingError
 
@@ -366,7 +366,7 @@ def logger(
             super().on_step_end(accelerator, model, save_steps, **facts)
             if accelerator.is_main_process:
                 where, held = memory.held()
-                told = f"loss {facts['loss'].item():.4f}, {where} {memory.gib(held)}"
+                told = f"loss {facts['loss'].item():.4f}, {where} {units.gib(held)}"
                 self.bar.set_postfix_str(told, refresh=False)
                 self.bar.update()
                 if sample_steps and self.num_steps % sample_steps == 0:
