@@ -5,197 +5,26 @@ Chromium is driven over its DevTools protocol. WORKSHOP_SCREENSHOTS names a fold
 
 from __future__ import annotations
 
-import base64
-import itertools
 import json
 import os
 import signal
 import statistics
-import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from presenter import hook, runtimes
 from presenter import journal as state
-from presenter import kernels as follow
-from presenter.handout import export
 from presenter.runtimes import Runtime
-from tests.presenter.test_console_server import TOKEN, Server
+from tests.support.browser import CHROMIUM, LAPTOP, NARROW, PROJECTOR, Browser, Lab, Tab, open_page
+from tests.support.server import Server
 
-websocket = pytest.importorskip(
-    "websocket", reason="websocket-client is not installed: pip install -e .[test]"
-)
-CHROMIUM = export.browser()
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
 ]
-FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0"]
-FLAGS += ["--disable-background-networking", "--disable-dev-shm-usage", "--hide-scrollbars"]
-PATIENCE = 120.0  # s; JupyterLab on a busy machine
-LAPTOP, PROJECTOR, NARROW = (1366, 768), (1280, 720), (390, 844)
-KEYS = {"PageDown": 34, "PageUp": 33, "ArrowRight": 39, "ArrowLeft": 37, "Escape": 27, "Enter": 13, "Tab": 9}
-DOMAINS = ("Page", "Runtime", "Log", "Network", "Accessibility")
-CTRL, SHIFT = 2, 8  # among CDP's modifiers
-# What a page said in its console, and errors of the page itself, such as a breach of its security policy.
-SAID = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
-
-
-class Tab:
-    """One page of the browser."""
-
-    def __init__(self, address: str, *, domains: tuple[str, ...] = DOMAINS) -> None:
-        self.socket = websocket.create_connection(address, suppress_origin=True, timeout=60)
-        self.numbers = itertools.count(1)
-        self.said: list[dict] = []
-        self.asked: list[str] = []  # addresses that the page has loaded
-        for domain in domains:
-            self.call(f"{domain}.enable")
-
-    def call(self, method: str, **parameters: Any) -> dict:
-        number = next(self.numbers)
-        self.socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
-        while True:
-            message = json.loads(self.socket.recv())
-            if message.get("method") in SAID:
-                self.said.append(message["params"])
-            if message.get("method") == "Network.requestWillBeSent":
-                self.asked.append(message["params"]["request"]["url"])
-            if message.get("id") == number:
-                assert "error" not in message, message
-                return message["result"]
-
-    def size(self, width: int, height: int) -> None:
-        self.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
-            mobile=False,
-        )
-
-    def js(self, expression: str) -> Any:
-        found = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in found, found["exceptionDetails"]
-        return found["result"].get("value")
-
-    def wait(self, expression: str) -> Any:
-        limit = time.monotonic() + PATIENCE
-        while time.monotonic() < limit:
-            value = self.js(f"(() => {{ try {{ return {expression} }} catch {{ return null }} }})()")
-            if value:
-                return value
-            time.sleep(0.05)
-        page = self.js("document.body.innerText")[:1500]
-        raise AssertionError(f"never true: {expression}; said last: {self.said[-2:]}; the page: {page}")
-
-    def text(self, element: str) -> str:
-        return self.js(f"document.getElementById('{element}').innerText")
-
-    def sees(self, element: str) -> bool:
-        return self.js(f"document.getElementById('{element}').checkVisibility()")
-
-    def wait_text(self, element: str, text: str) -> None:
-        self.wait(f"document.getElementById('{element}').innerText.includes({json.dumps(text)})")
-
-    def key(self, key: str, *, modifiers: int = 0) -> None:
-        code = KEYS.get(key) or (ord(key.upper()) if key.isalnum() else 0)
-        typed = {"text": "\r" if key == "Enter" else key} if len(key) == 1 or key == "Enter" else {}
-        shared = {"key": key, "windowsVirtualKeyCode": code, "modifiers": modifiers}
-        self.call("Input.dispatchKeyEvent", type="keyDown", **shared, **typed)
-        self.call("Input.dispatchKeyEvent", type="keyUp", **shared)
-
-    def click(self, expression: str) -> None:
-        box = self.js(
-            f"(() => {{ const element = {expression}; element.scrollIntoView({{block: 'center'}});"
-            " return element.getBoundingClientRect().toJSON() })()"
-        )
-        where = {"x": box["x"] + min(box["width"], 60) / 2, "y": box["y"] + box["height"] / 2}
-        for kind in ("mousePressed", "mouseReleased"):
-            self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **where)
-
-    def picture(self, name: str) -> None:
-        folder = Path(os.environ.get("WORKSHOP_SCREENSHOTS") or "/dev/null")
-        if folder.is_dir():
-            shot = self.call("Page.captureScreenshot", format="png")["data"]
-            (folder / f"{name}.png").write_bytes(base64.b64decode(shot))
-
-
-class Browser:
-    """Chromium without a window."""
-
-    def __init__(self, profile: Path) -> None:
-        command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
-        silent = subprocess.DEVNULL
-        self.process = subprocess.Popen(command, stdout=silent, stderr=silent, start_new_session=True)
-        port = profile / "DevToolsActivePort"
-        limit = time.monotonic() + PATIENCE
-        while not (port.exists() and port.read_text().strip()):
-            assert time.monotonic() < limit and self.process.poll() is None, "Chromium did not start"
-            time.sleep(0.1)
-        self.port = port.read_text().split()[0]
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/json/version", timeout=PATIENCE) as answer:
-            self.whole = Tab(json.load(answer)["webSocketDebuggerUrl"], domains=())
-        self.tabs: list[Tab] = [self.whole]
-
-    def open(self, address: str, size: tuple[int, int]) -> Tab:
-        asked = {
-            "url": "about:blank",
-            "newWindow": True,
-        }  # as on two screens: none of them is in the background
-        target = self.whole.call("Target.createTarget", **asked)["targetId"]
-        tab = Tab(f"ws://127.0.0.1:{self.port}/devtools/page/{target}")
-        self.tabs.append(tab)
-        tab.size(*size)
-        tab.call("Page.navigate", url=address)
-        return tab
-
-    def close(self) -> None:
-        for tab in self.tabs:
-            tab.socket.close()
-        os.killpg(self.process.pid, signal.SIGTERM)  # its own group: Chromium is many processes
-        self.process.wait(30)
-
-
-class Lab:
-    """JupyterLab on the lesson's first notebook, used by mouse and keyboard."""
-
-    def __init__(self, tab: Tab) -> None:
-        self.tab = tab
-        tab.wait("document.querySelectorAll('.jp-Notebook .jp-CodeCell .cm-content').length === 5")
-        tab.wait("document.querySelector('.jp-Notebook-ExecutionIndicator').dataset.status === 'idle'")
-
-    def run(self, number: int) -> None:
-        """Run a cell, counted from 0, as a hand does."""
-        self.tab.click(f"document.querySelectorAll('.jp-Notebook .jp-CodeCell .cm-content')[{number}]")
-        time.sleep(2 * follow.QUEUED)
-        self.tab.key("Enter", modifiers=SHIFT)
-
-    @contextmanager
-    def instead(self, number: int, source: str) -> Iterator[None]:
-        """Let a cell of one line hold another one for a while."""
-        cell = f"document.querySelectorAll('.jp-Notebook .jp-CodeCell .cm-content')[{number}]"
-        before = self.tab.js(f"{cell}.innerText")
-        self._type(cell, source)
-        yield
-        self._type(cell, before)
-
-    def _type(self, cell: str, source: str) -> None:
-        self.tab.click(cell)
-        self.tab.key("a", modifiers=CTRL)
-        self.tab.call("Input.insertText", text=source)
-        self.tab.wait(f"{cell}.innerText === {json.dumps(source)}")
-
-    def interrupt(self) -> None:
-        """Press the key for it twice, as JupyterLab wants it."""
-        for key in ("Escape", "i", "i"):
-            self.tab.key(key)
 
 
 @pytest.fixture(scope="module")
@@ -224,10 +53,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     browser = Browser(tmp_path_factory.mktemp("chromium"))
     yield browser
     browser.close()
-
-
-def open_page(browser: Browser, server: Server, path: str, size: tuple[int, int]) -> Tab:
-    return browser.open(f"http://localhost:{server.port}/{path}?token={TOKEN}", size)
 
 
 def begin(console: Tab) -> None:

@@ -23,8 +23,8 @@ from presenter.console import lab, pages, phone
 from presenter.console.extension import Console
 from presenter.console.guide import Material
 from presenter.console.phone import Key, Phone
-from tests.presenter.test_console_guide import write_lesson
-from tests.presenter.test_console_server import TOKEN, Server, assert_strict, jar
+from tests.support.lesson import write_lesson
+from tests.support.server import TOKEN, Server, assert_strict, jar
 from workshop.profiles import REPO
 
 LAPTOP = "10.11.12.13"  # no address of this machine, so the page is on the loopback, as behind an ssh tunnel
@@ -612,12 +612,11 @@ def test_clicker_keys_reach_jupyterlab(server: Server) -> None:
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Chromium, for which this machine is the laptop that the phone page is reached through."""
-    chromium = pytest.importorskip("test_presenter_console_browser", reason="no websocket-client")
+    chromium = pytest.importorskip("tests.support.browser", reason="no websocket-client")
     if chromium.CHROMIUM is None:
         pytest.skip("no Chromium here: apt-get install chromium")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chromium, "FLAGS", [*chromium.FLAGS, f"--host-resolver-rules=MAP {LAPTOP} 127.0.0.1"])
-        browser = chromium.Browser(tmp_path_factory.mktemp("chromium"))
+    here = f"--host-resolver-rules=MAP {LAPTOP} 127.0.0.1"
+    browser = chromium.Browser(tmp_path_factory.mktemp("chromium"), here)
     yield browser
     browser.close()
 
@@ -711,7 +710,7 @@ def test_second_screen_shows_the_code_and_makes_a_new_one(browser: Any, server: 
 
 @pytest.mark.slow
 def test_clicker_runs_the_cells_of_jupyterlab(browser: Any, server: Server) -> None:
-    chromium = pytest.importorskip("test_presenter_console_browser")
+    chromium = pytest.importorskip("tests.support.browser")
     tab = browser.open(f"http://localhost:{server.port}/lab/tree/01_first.ipynb?token={TOKEN}", (1366, 768))
     chromium.Lab(tab)
     # The notebook's indicator is idle before there is a kernel; the status bar knows better.

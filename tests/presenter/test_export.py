@@ -16,8 +16,8 @@ from presenter import cues, runtimes
 from presenter.console.guide import Material
 from presenter.handout import deck, export, script
 from presenter.runtimes import Runtime
-from tests.presenter.test_console_guide import write_lesson
 from tests.support.cue_sheets import cue, write_sheet
+from tests.support.lesson import write_lesson
 from tests.support.notebooks import PARAMETERS
 from workshop.runner import run
 

@@ -19,7 +19,7 @@ from presenter.journal import Act
 from presenter.report import page as report_page
 from presenter.report import talk as report
 from presenter.runtimes import Runtime
-from tests.presenter.test_console_guide import write_lesson
+from tests.support.lesson import write_lesson
 
 T0 = datetime(2026, 11, 22, 10, 0).timestamp()
 PATH = ("01-hello", "01-slow", "01-breaks", "01-extra", "02-base", "02-last")

@@ -19,8 +19,8 @@ import pytest
 from presenter import cues, runtimes
 from presenter import journal as state
 from presenter import kernels as follow
-from tests.presenter.test_console_browser import CHROMIUM, LAPTOP, PROJECTOR, SHIFT, Browser, Tab, open_page
-from tests.presenter.test_console_server import Server
+from tests.support.browser import CHROMIUM, LAPTOP, PROJECTOR, SHIFT, Browser, Tab, open_page
+from tests.support.server import Server
 from workshop import gallery
 from workshop.runner import run
 

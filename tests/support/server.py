@@ -1,0 +1,106 @@
+"""JupyterLab with the presenter's console in a process of its own, and questions to ask it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from presenter import journal as state
+from presenter.console import pages
+from presenter.journal import Act
+from tests.support.lesson import write_lesson
+
+TOKEN = "the-key-of-the-house"
+START_TIMEOUT = 180  # s; JupyterLab on a busy machine
+
+
+class Server:
+    """JupyterLab with the console, in a process of its own, on a small lesson."""
+
+    def __init__(
+        self, folder: Path, *, scale: float = 1.0, words: tuple[str, ...] = ("--minutes", "30")
+    ) -> None:
+        self.folder, self.words = folder, words
+        self.talk, self.log = folder / "talk", folder / "log"
+        self.sheets, self.books = write_lesson(folder, scale=scale)
+        (folder / "pictures").mkdir()
+        self.port = 0  # any; a restart takes the same again
+
+    def start(self) -> None:
+        told = [
+            f"--{name}={folder}"
+            for name, folder in (("talk", self.talk), ("cues", self.sheets), ("notebooks", self.books))
+        ]
+        told += [f"--PresenterConsole.pictures={self.folder / 'pictures'}"]
+        told += [f"--PresenterConsole.runtimes={self.folder / 'runtimes.json'}"]
+        told += [f"--IdentityProvider.token={TOKEN}"]
+        told += ["--no-browser", f"--port={self.port}", "--allow-root"]
+        own = {
+            f"JUPYTER_{name}_DIR": str(self.folder / name.lower()) for name in ("CONFIG", "RUNTIME", "DATA")
+        }
+        code = "import sys; from presenter.console.lab import lab; sys.exit(lab(sys.argv[1:]))"
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-c", code, *self.words, *told]
+            self.process = subprocess.Popen(
+                command, env=os.environ | own, stdout=log, stderr=log, cwd=self.folder
+            )
+        self.port = self._port()
+
+    def _port(self) -> int:
+        limit = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < limit and self.process.poll() is None:
+            for file in (self.folder / "runtime").glob(f"jpserver-{self.process.pid}.json"):
+                try:
+                    return int(json.loads(file.read_text(encoding="utf-8"))["port"])
+                except (ValueError, KeyError):  # not written to its end yet
+                    pass
+            time.sleep(0.1)
+        raise AssertionError(f"the server did not start:\n{self.log.read_text(encoding='utf-8')}")
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+
+    def ask(
+        self, method: str, path: str, *, body: Any = None, token: str = "", **headers: str
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        """Ask once; of a stream, read the beginning."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token:
+            sent["Authorization"] = f"token {token}"
+        connection = http.client.HTTPConnection("localhost", self.port, timeout=30)
+        try:
+            connection.request(method, path, body=None if body is None else json.dumps(body), headers=sent)
+            answer = connection.getresponse()
+            stream = answer.headers.get_content_type() == "text/event-stream"
+            return answer.status, answer.headers, answer.fp.readline() if stream else answer.read()
+        finally:
+            connection.close()
+
+    def act(self, **asked: Any) -> tuple[int, str]:
+        status, _, body = self.ask("POST", "/presenter/act", body=asked, token=TOKEN)
+        return status, json.loads(body).get("message", "")
+
+    def acts(self) -> list[Act]:
+        return state.read(self.talk / state.JOURNAL)[0]
+
+
+def jar(cookies: dict[str, str]) -> str:
+    return "; ".join(f"{name}={value}" for name, value in cookies.items())
+
+
+def assert_strict(headers: http.client.HTTPMessage) -> None:
+    """Check what every answer, to the second screen or to a phone, must forbid."""
+    policy = headers.get_all("Content-Security-Policy")
+    assert policy == [pages.POLICY]
+    assert "default-src 'none'" in policy[0] and "unsafe" not in policy[0] and "*" not in policy[0]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cache-Control"] == "no-store"
