@@ -200,7 +200,7 @@ class _Speaker:
         text = self.frame(shown, kind) if framed else shown
         asked = self.chance(0.12) and (framed or not tongue.request_needs_frame)
         how = ("lead", "trail", "trail", "sentence")[int(self.random() * 4)] if background else ""
-        if how == "lead" or how == "trail" and (self.english or not asked):
+        if how == "lead" or (how == "trail" and (self.english or not asked)):
             text = self.place(text, how)
         elif how:
             rest = [*rest, self.place("", "sentence")]
@@ -299,7 +299,7 @@ class _Speaker:
         style = self.random()
         if style < 0.4:
             return self.clause(self.pick(form.does).format(text), background=background)
-        if style < 0.8 and (simple or self.english and ", " not in text):
+        if style < 0.8 and (simple or (self.english and ", " not in text)):
             return self.phrase(self.pick(form.said).format(text), kind="", background=background)
         return self.phrase(
             text, kind="", background=background, rest=[self.sentence(self.pick(form.sentence))]

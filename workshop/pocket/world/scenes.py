@@ -177,7 +177,7 @@ def random_scene(rng: random.Random, kind: str | None = None) -> Scene:
         return Scene(kind, background, dog=random_dog(rng), layout=layout)
     people = tuple(random_person(rng, kind) for _ in range(2 if kind == "couple" else 1))
     held = "nothing"
-    if kind == "seated" and rng.random() < 0.85 or kind == "figure" and rng.random() < 0.4:
+    if (kind == "seated" and rng.random() < 0.85) or (kind == "figure" and rng.random() < 0.4):
         held = rng.choice(HELD[1:])
     return Scene(kind, background, people, held=held, couple_pose=rng.choice(COUPLE_POSES), layout=layout)
 
