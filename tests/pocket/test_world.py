@@ -8,7 +8,6 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from workshop.pocket.training.renders import rendered
 from workshop.pocket.world import draw, scenes
 
 
@@ -105,12 +104,3 @@ def test_nothing_is_drawn_by_a_name_that_scenes_do_not_know():
     assert set(draw.DRAW) == set(scenes.KINDS)
     assert set(draw.DOG) == set(scenes.DOG_POSES)
     assert set(draw.GARMENT_FRONT) == set(scenes.GARMENTS)
-
-
-def test_renders_are_drawn_once_and_match_their_scenes(tmp_path):
-    chosen, pictures = rendered(tmp_path, 6, seed=3)
-    assert pictures.shape == (6, 128, 128, 3)
-    assert np.array_equal(pictures[4], np.asarray(draw.to_image(chosen[4])))
-    written = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    rendered(tmp_path, 6, seed=3)
-    assert written == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}

@@ -10,9 +10,11 @@ from safetensors.torch import save_file
 from workshop.files import POCKET
 from workshop.pocket.model import reader, tokens
 from workshop.pocket.model.architecture import PocketDiT
-from workshop.pocket.training.loop import SHIPPED_DIT, has_checkpoint, trained
-from workshop.pocket.training.stages.base import load_vae, without_readout
-from workshop.pocket.training.stages.text import Prompts, load_encoder
+from workshop.pocket.training.checkpoint import SHIPPED_DIT, has_checkpoint, trained
+from workshop.pocket.training.dit import without_readout
+from workshop.pocket.training.encoder import load_encoder
+from workshop.pocket.training.inputs import Prompts
+from workshop.pocket.training.latents import load_vae
 
 
 def save_weights(network: torch.nn.Module, path: Path) -> None:

@@ -13,6 +13,9 @@ from workshop.pocket.world import draw, scenes
 SIZE = 128
 """Side of every picture of the pocket world, in pixels."""
 
+PLAIN, RICH = (60_000, 1), (12_000, 2)
+"""Count and seed of the renders that training sees."""
+
 
 def _pixels(job: tuple[scenes.Scene, bool]) -> np.ndarray:
     scene, rich = job

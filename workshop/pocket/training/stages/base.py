@@ -10,33 +10,35 @@ image tokens.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffsynth.diffusion import DiffusionTrainingModule
-from diffsynth.models import qwen_image_dit
-from diffsynth.models.qwen_image_vae import QwenImageVAE
-from einops import rearrange
 
-from workshop import lora, prompts
-from workshop.pocket.model.architecture import VAE_KWARGS, WIDTH, PocketDiT
-from workshop.pocket.training.loop import (
-    SHIPPED_DIT,
-    attend,
-    compiled,
-    has_checkpoint,
-    shipped,
-    trained,
-    world,
+from workshop import prompts
+from workshop.pocket.model.architecture import WIDTH
+from workshop.pocket.training.checkpoint import SHIPPED_DIT, has_checkpoint, shipped, trained
+from workshop.pocket.training.dit import (
+    AskedDiT,
+    key_mask,
+    random_sigma,
+    rotary,
+    start_small,
+    trainable,
+    velocity_and_middle,
+    with_lora,
 )
-from workshop.pocket.training.renders import drawn, rendered
-from workshop.pocket.training.stages.text import CLASSES, Prompts, answers, hidden_states, load_encoder
-from workshop.pocket.training.stages.vae import PLAIN, RICH, normalise, single_frame, to_tensor
+from workshop.pocket.training.encoder import hidden_states, load_encoder
+from workshop.pocket.training.features import judged, load_features
+from workshop.pocket.training.inputs import Prompts
+from workshop.pocket.training.labels import answers, asked_loss
+from workshop.pocket.training.latents import encoded, latents_of, load_vae, single_frame, to_tensor
+from workshop.pocket.training.loop import world
+from workshop.pocket.training.renders import PLAIN, RICH, drawn, rendered
+from workshop.pocket.training.speed import compiled
 from workshop.pocket.world import captions, scenes
 from workshop.pocket.world.scenes import Scene
 from workshop.prompts import Caption
@@ -50,8 +52,6 @@ COUPLES, SMALL_THINGS, WORKSHOP = 0.1, 0.3, 0.06
 pictures with something small in them, which is drawn last and worst, and of those that the workshop's own
 prompts ask for: of 60,000 random scenes four show a man as they want him."""
 
-ASKED_AFTER = 3
-"""After this many blocks the image tokens are asked what the caption names."""
 
 ASKED_WEIGHT, FEATURE_WEIGHT, READ_WEIGHT = 0.1, 0.1, 0.15
 """Weights in the loss, beside the velocity's squared error: of the answers, of the features, and of what the
@@ -93,186 +93,6 @@ def of_the_workshop(folder: Path, device: str) -> tuple[list[Scene], np.ndarray]
     return chosen, latents_of(folder, device, pictures, Path(folder) / "latents-workshop.npy")
 
 
-def load_vae(folder: Path) -> QwenImageVAE:
-    """The trained VAE with normalised latents, in float32, for inference."""
-    vae = QwenImageVAE(**VAE_KWARGS)
-    if not has_checkpoint(folder, "vae"):
-        vae.load_state_dict(shipped("Qwen-Image/vae/diffusion_pytorch_model.safetensors"))
-        return vae.eval().requires_grad_(False)
-    vae.load_state_dict(trained(folder, "vae"))
-    normalise(vae, to_tensor(rendered(folder, PLAIN[0], seed=PLAIN[1])[1][:512]))
-    return vae.eval().requires_grad_(False)
-
-
-@torch.no_grad()
-def encoded(folder: Path, device: str, *, rich: bool = False) -> np.ndarray:
-    """The latents of all training renders of one finish, float16 (N, 16, 16, 16), as a memory map; made on
-    the first call."""
-    count, seed = RICH if rich else PLAIN
-    path = Path(folder) / ("latents-rich.npy" if rich else "latents.npy")
-    return latents_of(folder, device, rendered(folder, count, seed=seed, rich=rich)[1], path)
-
-
-@torch.no_grad()
-def latents_of(folder: Path, device: str, pictures: np.ndarray, path: Path) -> np.ndarray:
-    """The latents of pictures, float16 (N, 16, 16, 16), in the file at `path`."""
-    vae = load_vae(folder).to(device)
-    encode = compiled(vae.encode)
-
-    def latents(some: np.ndarray) -> torch.Tensor:
-        with single_frame(), torch.autocast(device, torch.bfloat16):
-            return encode(to_tensor(some, device))
-
-    return mapped(path, pictures, latents, shape=(16, 16, 16))
-
-
-def mapped(
-    path: Path,
-    pictures: np.ndarray,
-    function: Callable[[np.ndarray], torch.Tensor],
-    *,
-    shape: tuple[int, ...],
-) -> np.ndarray:
-    """What `function` makes of every picture, 50 at a time, float16 (N, *shape) in a file that is read as a
-    memory map; made on the first call."""
-    from tqdm.auto import tqdm
-
-    if not path.exists():
-        partial = path.with_suffix(".partial")
-        made = np.lib.format.open_memmap(partial, "w+", np.float16, (len(pictures), *shape))
-        for start in tqdm(range(0, len(pictures), 50), desc=path.stem, unit="batch"):
-            made[start : start + 50] = function(pictures[start : start + 50]).half().cpu().numpy()
-        made.flush()
-        partial.rename(path)
-    return np.load(path, mmap_mode="r")
-
-
-class AskedDiT(PocketDiT):
-    """The DiT and, for training only, a linear layer that asks its image tokens what the caption names.
-
-    The squared error of a velocity hardly notices a collar or the colour of a tie, so reading them from the
-    prompt is learned late or never. Asked directly, every image token soon knows the whole prompt, and
-    drawing what is known is quickly learned. Akin to REPA (Yu et al. 2024), with words in place of features.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.readout = torch.nn.Linear(WIDTH, sum(len(values) for values in CLASSES.values()))
-
-
-def without_readout(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The weights of the DiT alone, from those of an AskedDiT."""
-    return {key: value for key, value in weights.items() if not key.startswith("readout.")}
-
-
-def with_lora(dit: AskedDiT, rank: int) -> AskedDiT:
-    """Freeze the DiT and give it a LoRA on DiffSynth's 12 targets; the readout stays free."""
-    dit.requires_grad_(False)
-    DiffusionTrainingModule().add_lora_to_model(dit, list(lora.TARGETS), rank)
-    dit.readout.requires_grad_(True)
-    return dit
-
-
-def start_small(dit: PocketDiT) -> None:
-    """Zero modulation and output: every block starts as the identity, and the first prediction is zero."""
-    for block in dit.transformer_blocks:
-        for layer in (block.img_mod[1], block.txt_mod[1]):
-            torch.nn.init.zeros_(layer.weight)
-            torch.nn.init.zeros_(layer.bias)
-    for layer in (dit.norm_out.linear, dit.proj_out):
-        torch.nn.init.zeros_(layer.weight)
-        torch.nn.init.zeros_(layer.bias)
-
-
-def _rotate(x: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
-    """Rotary embedding with cosine and sine apart. x: (B, heads, S, D), turns: (S, D/2, 2)"""
-    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    cos, sin = turns.unbind(-1)
-    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(3).type_as(x)
-
-
-def _attention(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, num_heads: int, attention_mask: torch.Tensor, **_: bool
-) -> torch.Tensor:
-    return attend(q, k, v, attention_mask).transpose(1, 2).flatten(2)
-
-
-@contextmanager
-def trainable() -> Iterator[None]:
-    """Swap two functions of DiffSynth's DiT for equal ones that train several times faster on a CPU.
-
-    Rotation in real instead of complex numbers, which torch.compile can fuse, and attention written out (see
-    `attend`).
-    """
-    original = qwen_image_dit.apply_rotary_emb_qwen, qwen_image_dit.qwen_image_flash_attention
-    qwen_image_dit.apply_rotary_emb_qwen, qwen_image_dit.qwen_image_flash_attention = _rotate, _attention
-    try:
-        yield
-    finally:
-        qwen_image_dit.apply_rotary_emb_qwen, qwen_image_dit.qwen_image_flash_attention = original
-
-
-def velocity(*inputs: object) -> torch.Tensor:
-    """`velocity_and_middle`, without the middle."""
-    return velocity_and_middle(*inputs)[0]
-
-
-def velocity_and_middle(
-    dit: PocketDiT,
-    latents: torch.Tensor,
-    sigma: torch.Tensor,
-    text: torch.Tensor,
-    mask: torch.Tensor,
-    turns: tuple[torch.Tensor, torch.Tensor],
-    references: Sequence[torch.Tensor] = (),
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """QwenImageDiT.forward for a batch with prompts of different lengths; to be called within `trainable`.
-
-    latents and each of references: (B, 16, H, W); sigma: (B,) in [0, 1]; text: (B, S, D), padded;
-    mask: (B, 1, 1, S + image tokens), 0 or -inf
-    returns: the velocity, (B, 16, H, W), and the image tokens after ASKED_AFTER blocks, those of the drawing
-    first, then those of each reference, (B, (1 + references)·H·W/4, D)
-    """
-    height = latents.shape[2] // 2
-    image = torch.cat(
-        [rearrange(x, "B C (H P) (W Q) -> B (H W) (C P Q)", P=2, Q=2) for x in (latents, *references)], dim=1
-    )
-    image, drawn = dit.img_in(image), image.shape[1] // (1 + len(references))
-    text = dit.txt_in(dit.txt_norm(text))
-    when = dit.time_text_embed(sigma, image.dtype)
-    for number, block in enumerate(dit.transformer_blocks, start=1):
-        text, image = block(image=image, text=text, temb=when, image_rotary_emb=turns, attention_mask=mask)
-        if number == ASKED_AFTER:
-            middle = image
-    image = dit.proj_out(dit.norm_out(image[:, :drawn], when))
-    return rearrange(image, "B (H W) (C P Q) -> B C (H P) (W Q)", H=height, P=2, Q=2), middle
-
-
-def random_sigma(count: int) -> torch.Tensor:
-    """Noise levels for training, (count,): two thirds logit-normal, one third close to pure noise.
-
-    A picture of 64 tokens shows its colours through nearly all noise: what prompts decide is learned there.
-    """
-    usual = torch.sigmoid(torch.randn(count))
-    return torch.where(torch.rand(count) < 2 / 3, usual, 1 - 0.25 * torch.rand(count).square())
-
-
-def rotary(
-    dit: PocketDiT, text_tokens: int, device: str, *, pictures: int = 1
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The real-valued rotary tables of the 8×8 image tokens of each picture and of the text."""
-    image, text = dit.pos_embed([(1, 8, 8)] * pictures, [text_tokens], device=torch.device(device))
-    return torch.view_as_real(image), torch.view_as_real(text)
-
-
-def key_mask(lengths: torch.Tensor, text_tokens: int, image_tokens: int = 64) -> torch.Tensor:
-    """(B,) → (B, 1, 1, S): minus infinity where a text token is padding."""
-    padding = torch.arange(text_tokens)[None] >= lengths[:, None]
-    mask = torch.zeros(len(lengths), text_tokens + image_tokens)
-    mask[:, :text_tokens].masked_fill_(padding, float("-inf"))
-    return mask[:, None, None]
-
-
 class BaseStage:
     """Text encoder and VAE are frozen; only the DiT learns."""
 
@@ -282,8 +102,6 @@ class BaseStage:
     shown_below, read_below, read_weight = SHOWN_BELOW, READ_BELOW, READ_WEIGHT
 
     def __init__(self, folder: Path, device: str) -> None:
-        from workshop.pocket.training.stages.feature import judged, load_features
-
         self.device, self.folder = device, folder
         self.prompts, self.encoder = Prompts(folder), load_encoder(folder).to(device)
         self.network = self.begin(self.rank).to(device)
@@ -458,43 +276,3 @@ class BaseStage:
         torch.manual_seed(0)
         _, flow, right = self.caption_losses(self.held_out, said, fast=False)
         return f"on held-out renders loss {flow:.4f}, answers right {right:.3f}"
-
-
-def asked_loss(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """What image tokens know of the attributes a caption names; what it leaves free is not asked.
-
-    logits: (B, S, classes), targets: (B, attributes), 0 where free
-    returns: the mean cross-entropy and the share of right answers, over tokens and named attributes
-    """
-    parts = logits.split([len(values) for values in CLASSES.values()], dim=-1)
-    named = (targets > 0).float()[:, None]
-    total = torch.stack([part.logsumexp(-1) for part in parts], dim=-1)
-    chosen = targets[:, None].expand(-1, logits.shape[1], -1)
-    picked = torch.stack([p.gather(-1, chosen[..., i, None])[..., 0] for i, p in enumerate(parts)], dim=-1)
-    right = torch.stack([part.argmax(-1) for part in parts], dim=-1) == chosen
-    asked = (named.sum() * logits.shape[1]).clamp(min=1)
-    return ((total - picked) * named).sum() / asked, (right * named).sum() / asked
-
-
-class ArtAugStage(BaseStage):
-    """A LoRA on the base, from rich renders of the same world: another finish, the same scene."""
-
-    name, steps, rate, batch, ema = "artaug", 450, 1e-3, 32, 0.99
-    rank, begins = 32, "base"
-    rich, shown_below, read_below = True, SCENE_ABOVE, SCENE_ABOVE
-
-    def __init__(self, folder: Path, device: str) -> None:
-        super().__init__(folder, device)
-        self.base = self.begin(rank=0).to(device).requires_grad_(False)
-
-    @torch.no_grad()
-    def wanted(
-        self, velocity: torch.Tensor, mixed: torch.Tensor, sigma: torch.Tensor, *, words: Words, fast: bool
-    ) -> torch.Tensor:
-        """The velocity of the render; where the scene is decided, what the base alone predicts."""
-        base = self.predict(mixed, sigma, words, (), fast=fast, network=self.base)[0]
-        return torch.where(sigma.view(-1, 1, 1, 1) < SCENE_ABOVE, velocity, base)
-
-
-def make(name: str, folder: Path, device: str) -> BaseStage:
-    return {"base": BaseStage, "artaug": ArtAugStage}[name](folder, device)

@@ -24,19 +24,12 @@ import torch
 from workshop import prompts
 from workshop.pocket.model import tokens
 from workshop.pocket.model.architecture import WIDTH
-from workshop.pocket.training.loop import compiled
-from workshop.pocket.training.renders import rendered
-from workshop.pocket.training.stages import vision as vision_stage
-from workshop.pocket.training.stages.base import EMPTY_SHARE, READ_WEIGHT, BaseStage, encoded, mapped
-from workshop.pocket.training.stages.text import (
-    IMAGE_PAD,
-    IMAGE_TOKENS,
-    edit_prompt,
-    load_encoder,
-    patches,
-    run_layers,
-)
-from workshop.pocket.training.stages.vae import PLAIN, RICH, to_tensor
+from workshop.pocket.training.encoder import layout, load_encoder, picture_positions, run_layers, see
+from workshop.pocket.training.inputs import IMAGE_PAD, IMAGE_TOKENS, edit_prompt, patches
+from workshop.pocket.training.latents import encoded, mapped, to_tensor
+from workshop.pocket.training.renders import PLAIN, RICH, rendered
+from workshop.pocket.training.speed import compiled
+from workshop.pocket.training.stages.base import EMPTY_SHARE, READ_WEIGHT, BaseStage
 from workshop.pocket.world import captions, scenes
 from workshop.pocket.world.scenes import IDENTITY, Scene
 from workshop.prompts import Caption
@@ -86,8 +79,8 @@ class Pictures:
         count, seed = RICH if rich else PLAIN
         self.scenes, renders = rendered(folder, count, seed=seed, rich=rich)
         self.latents = encoded(folder, device, rich=rich)
-        tower, look = encoder.model.visual, compiled(vision_stage.see)
-        places = [x.to(device) for x in vision_stage.layout(tower)]
+        tower, look = encoder.model.visual, compiled(see)
+        places = [x.to(device) for x in layout(tower)]
 
         @torch.no_grad()
         def seen(pictures: np.ndarray) -> torch.Tensor:
@@ -245,7 +238,7 @@ class EditStage(BaseStage):
         ids, lengths = self.prompts.after(tokens.EDIT_DROP, whole, multiple=8)
         template = self.prompts.edit_template
         row = torch.cat([template, ids[0]])[None]
-        positions = vision_stage.picture_positions(model, row, pictures)
+        positions = picture_positions(model, row, pictures)
         first, rest = (
             model.language_model.embed_tokens(template[None]),
             model.language_model.embed_tokens(ids),
@@ -269,7 +262,3 @@ class EditStage(BaseStage):
         )
         _, flow, right = found.mean(dim=0).tolist()
         return f"on fixed examples loss {flow:.4f}, answers right {right:.3f}"
-
-
-def make(name: str, folder: Path, device: str) -> EditStage:
-    return EditStage(name, folder, device)

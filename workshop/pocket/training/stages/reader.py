@@ -14,10 +14,9 @@ import torch
 import torch.nn.functional as F
 
 from workshop.pocket.model import reader
-from workshop.pocket.training.loop import compiled
-from workshop.pocket.training.renders import SIZE, rendered
-from workshop.pocket.training.stages.base import encoded, load_vae
-from workshop.pocket.training.stages.vae import PLAIN, single_frame, to_tensor
+from workshop.pocket.training.latents import encoded, load_vae, single_frame, to_tensor
+from workshop.pocket.training.renders import PLAIN, SIZE, rendered
+from workshop.pocket.training.speed import compiled
 from workshop.pocket.world import draw, scenes
 
 DECODED = 6000
@@ -122,7 +121,3 @@ class ReaderStage:
         labels = torch.tensor([reader.targets(scene) for scene in shown])
         right = (best == labels)[labels > 0]
         return f"{right.float().mean():.4f} of attributes right on held-out renders"
-
-
-def make(name: str, folder: Path, device: str) -> ReaderStage:
-    return ReaderStage(folder, device)

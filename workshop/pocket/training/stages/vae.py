@@ -7,54 +7,16 @@ Source of the architecture: diffsynth 2.1.12, models/qwen_image_vae.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from diffsynth.models.qwen_image_vae import QwenImageCausalConv3d, QwenImageVAE
+from diffsynth.models.qwen_image_vae import QwenImageVAE
 
 from workshop.pocket.model.architecture import VAE_KWARGS
-from workshop.pocket.training.loop import compiled
-from workshop.pocket.training.renders import rendered
-
-PLAIN, RICH = (60_000, 1), (12_000, 2)
-"""Count and seed of the renders that training sees."""
-
-
-def to_tensor(pictures: np.ndarray, device: str = "cpu") -> torch.Tensor:
-    """uint8 (B, H, W, 3) to float (B, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(np.array(pictures)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def psnr(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Peak signal-to-noise ratio in dB of each picture of a batch in [-1, 1]: 10·log10(2² / mean squared
-    error)."""
-    return 10 * torch.log10(4 / (a.float() - b.float()).square().mean(dim=(1, 2, 3)))
-
-
-def _forward_2d(self: QwenImageCausalConv3d, x: torch.Tensor, cache_x: None = None) -> torch.Tensor:
-    if cache_x is not None or x.shape[2] != 1:
-        raise ValueError(f"single_frame() is for one frame without a cache, got {x.shape[2]} frames.")
-    height = self._padding[2]
-    return F.conv2d(x[:, :, 0], self.weight[:, :, -1], self.bias, self.stride[1:], height).unsqueeze(2)
-
-
-@contextmanager
-def single_frame() -> Iterator[None]:
-    """Compute the causal 3-D convolutions as 2-D ones.
-
-    A causal convolution pads time with zeros in front, so for one frame only the kernel's last slice meets
-    data: the result is the same, and faster on a CPU (FACTS 3).
-    """
-    original = QwenImageCausalConv3d.forward
-    QwenImageCausalConv3d.forward = _forward_2d
-    try:
-        yield
-    finally:
-        QwenImageCausalConv3d.forward = original
+from workshop.pocket.training.latents import psnr, single_frame, to_tensor
+from workshop.pocket.training.renders import PLAIN, RICH, rendered
+from workshop.pocket.training.speed import compiled
 
 
 def edges(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -114,31 +76,3 @@ class VaeStage:
         with single_frame(), torch.autocast(self.device, torch.bfloat16):
             decoded = reconstruct(self.network, pictures, torch.zeros(()))[0].clamp(-1, 1)
         return f"{psnr(decoded, pictures).mean():.2f} dB on held-out renders"
-
-
-def make(name: str, folder: Path, device: str) -> VaeStage:
-    return VaeStage(folder, device)
-
-
-@torch.no_grad()
-def normalise(vae: QwenImageVAE, pictures: torch.Tensor) -> None:
-    """Fold a shift and scale per channel into the 1×1 convolutions around the latents, so that they have mean
-    0, variance 1.
-
-    pictures: (B, 3, H, W) in [-1, 1], a sample of what the model will see
-
-    What the VAE decodes does not change; the class's own constants stay as they are.
-    """
-    with single_frame():
-        latents = torch.cat([vae.encode(part) for part in pictures.split(64)])
-    mean, std = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
-    class_mean, class_std = vae.mean.flatten(), 1 / vae.std.flatten()
-    # encode returns (q - class_mean) / class_std; we want ((q - class_mean) / class_std - mean) / std
-    scale = 1 / std
-    shift = class_mean - scale * (class_mean + class_std * mean)
-    weight, bias = vae.quant_conv.weight, vae.quant_conv.bias
-    weight[:16] *= scale.view(-1, 1, 1, 1, 1)
-    bias[:16] = bias[:16] * scale + shift
-    weight, bias = vae.post_quant_conv.weight, vae.post_quant_conv.bias
-    bias += (weight.flatten(1) * (-shift / scale)).sum(dim=1)
-    weight /= scale.view(1, -1, 1, 1, 1)

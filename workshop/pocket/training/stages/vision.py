@@ -16,27 +16,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from workshop.pocket.model import tokens
 from workshop.pocket.model.architecture import WIDTH
-from workshop.pocket.training.loop import attend, compiled, trained, world
-from workshop.pocket.training.renders import rendered
-from workshop.pocket.training.stages.text import (
-    CLASSES,
-    IMAGE_PAD,
-    IMAGE_TOKENS,
-    Prompts,
-    TextNetwork,
-    answers,
-    cross_entropy,
-    edit_prompt,
-    hits,
-    patches,
-    run_layers,
-    turn,
-)
-from workshop.pocket.training.stages.vae import PLAIN, RICH, to_tensor
+from workshop.pocket.training.checkpoint import trained
+from workshop.pocket.training.encoder import TextNetwork, layout, picture_positions, run_layers, see
+from workshop.pocket.training.inputs import IMAGE_PAD, IMAGE_TOKENS, Prompts, edit_prompt, patches
+from workshop.pocket.training.labels import CLASSES, answers, cross_entropy, hits
+from workshop.pocket.training.latents import to_tensor
+from workshop.pocket.training.loop import world
+from workshop.pocket.training.renders import PLAIN, RICH, rendered
+from workshop.pocket.training.speed import compiled
 from workshop.pocket.world import captions, scenes
 from workshop.prompts import Caption
 
@@ -44,49 +34,6 @@ RICH_SHARE = 0.25
 """Share of steps with rich renders: ArtAug's pictures are edited too."""
 
 NOTHING = Caption("", "en", {})
-
-SIDE = tokens.VISION_SIZE // tokens.PATCH
-"""Patches along one side of a picture."""
-
-
-def layout(tower: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
-    """Row and column of one picture's patches in the order of `patches`, (100, 2), and which patches see each
-    other where attention is within windows, (100, 100)."""
-    grid = torch.stack(torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij"), dim=-1)
-    at = grid.unflatten(1, (-1, tokens.MERGE)).unflatten(0, (-1, tokens.MERGE)).transpose(1, 2).reshape(-1, 2)
-    window = at // (tower.config.window_size // tower.config.patch_size)
-    return at, (window[:, None] == window[None]).all(dim=-1)
-
-
-def see(
-    tower: torch.nn.Module, pixels: torch.Tensor, at: torch.Tensor, same_window: torch.Tensor
-) -> torch.Tensor:
-    """What the vision tower makes of whole pictures, (B, 25, D): Qwen2.5-VL's forward for pictures of one
-    size.
-
-    pixels: (B·100, 1176); at and same_window: from `layout`
-
-    The class itself attends window by window and picture by picture, which takes many times as long.
-    """
-    embed = tower.patch_embed.proj
-    x = F.linear(pixels, embed.weight.flatten(1)).unflatten(0, (-1, SIDE * SIDE))
-    cos, sin = tower.rotary_pos_emb(x, at)
-    within = torch.zeros(same_window.shape, device=x.device).masked_fill(~same_window, float("-inf"))
-    for number, block in enumerate(tower.blocks):
-        everywhere = number in tower.fullatt_block_indexes
-        qkv = block.attn.qkv(block.norm1(x)).unflatten(-1, (3, block.attn.num_heads, -1))
-        q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))
-        bias = torch.zeros_like(within) if everywhere else within
-        mixed = attend(turn(q, cos, sin), turn(k, cos, sin), v, bias)
-        x = x + block.attn.proj(mixed.transpose(1, 2).flatten(2))
-        x = x + block.mlp(block.norm2(x))
-    return tower.merger(x.flatten(0, 1)).unflatten(0, (-1, IMAGE_TOKENS))
-
-
-def picture_positions(model: torch.nn.Module, row: torch.Tensor, pictures: int) -> torch.Tensor:
-    """Qwen2.5-VL's positions of one prompt with pictures. row: (1, S) token ids; returns: (3, 1, S)"""
-    grid = torch.tensor([[1, SIDE, SIDE]] * pictures)
-    return model.get_rope_index(row, (row == IMAGE_PAD).int(), grid, attention_mask=torch.ones_like(row))[0]
 
 
 class VisionStage:
@@ -166,7 +113,3 @@ class VisionStage:
         }
         worst = ", ".join(f"{name} {each[name]:.2f}" for name in sorted(each, key=each.get)[:8])
         return f"held-out pictures told {right[there].float().mean():.3f}; {worst}"
-
-
-def make(name: str, folder: Path, device: str) -> VisionStage:
-    return VisionStage(folder, device)
