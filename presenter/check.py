@@ -16,11 +16,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from presenter import cues, facts, notebooks, runtimes
+from presenter import cues, facts, runtimes
 from presenter.cues import Cue, Fault, Sheet
-from presenter.notebooks import Notebook
-from workshop import gallery
-from workshop.runner import run
+from workshop import gallery, notebooks
+from workshop.notebooks import Notebook
 
 SERIES = ("01", "02", "03", "04", "05", "06", "07")  # what is said of all sheets together needs all of them
 SHORTEST, LONGEST, MUST = 60.0, 90.0, 45.0  # minutes of the whole talk, and of what is never cut
@@ -65,7 +64,7 @@ def check(sheets: Sequence[Sheet], books: Sequence[Notebook]) -> list[Fault]:
     return faults
 
 
-def check_all(folder: Path = cues.CUES, *, books: Path = run.NOTEBOOKS) -> tuple[list[Sheet], list[Fault]]:
+def check_all(folder: Path = cues.CUES, *, books: Path = notebooks.FOLDER) -> tuple[list[Sheet], list[Fault]]:
     """Read all sheets and notebooks and check them; what cannot be read is among the faults."""
     parsed = [cues.parse(path) for path in cues.paths(folder)]
     sheets = [sheet for sheet, _ in parsed]
@@ -272,7 +271,7 @@ def main(argv: list[str]) -> int:
         prog="presenter check", description="Check the cue sheets against the notebooks."
     )
     parser.add_argument("--cues", type=Path, default=cues.CUES, help="folder of the sheets")
-    parser.add_argument("--notebooks", type=Path, default=run.NOTEBOOKS, help="folder of the notebooks")
+    parser.add_argument("--notebooks", type=Path, default=notebooks.FOLDER, help="folder of the notebooks")
     options = parser.parse_args(argv)
     sheets, faults = check_all(options.cues, books=options.notebooks)
     for fault in faults:

@@ -18,8 +18,7 @@ from functools import cache
 from itertools import chain
 
 from presenter import runtimes
-from workshop import lora, models, profiles
-from workshop.runner import run
+from workshop import lora, models, notebooks, profiles
 from workshop.training import dataset
 from workshop.training import loop as training
 from workshop.units import GB, GIB, duration
@@ -87,7 +86,7 @@ def runtime(cell: str, *, notebook: str = "", label: str | None = None) -> str:
     """
     number, dash, rest = cell.partition("-")
     if dash and re.fullmatch(r"\d\d", number):
-        notebook, cell = run.select([number])[0].stem, rest
+        notebook, cell = notebooks.select([number])[0].stem, rest
     if not notebook:
         raise ValueError(f"The runtime of {cell!r} needs its notebook. Write it before the id, as 03-after.")
     found = runtimes.expected(notebook, cell, label=label)

@@ -9,16 +9,15 @@ from __future__ import annotations
 import base64
 import html.parser
 import io
-import json
 import re
 import shutil
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from workshop import files, gallery, profiles
+from workshop import files, gallery, notebooks, profiles
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -59,9 +58,9 @@ def keep(names: Iterable[str], rehearsed: Path, *, profile: profiles.Profile) ->
     return written, missing
 
 
-def shown(cell: dict) -> list[Shown]:
+def shown(outputs: Sequence[Mapping[str, Any]]) -> list[Shown]:
     """Take the pictures out of an executed cell's outputs, as workshop.gallery wrote them."""
-    pages = ["".join(output.get("data", {}).get("text/html", "")) for output in cell.get("outputs", [])]
+    pages = [output.get("data", {}).get("text/html", "") for output in outputs]
     return [grid for page in pages if "<figure" in page for grid in _Figures(page).found]
 
 
@@ -101,9 +100,9 @@ def grid(found: Shown) -> Image.Image:
 def _outputs(name: str, rehearsed: Path) -> list[Shown]:
     number, _, cell_id = name.partition("-")
     for path in rehearsed.glob(f"{number}_*.ipynb"):
-        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-            if cell.get("id") == cell_id:
-                return shown(cell)
+        for cell in notebooks.read(path).cells:
+            if cell.id == cell_id:
+                return shown(cell.outputs)
     return []
 
 

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from collections import defaultdict
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from presenter import cues, fallbacks, runtimes
 from presenter.runtimes import Runtime
-from workshop import gallery, profiles
+from workshop import gallery, notebooks, profiles
 from workshop.runner import run
 from workshop.units import GIB, duration
 
@@ -42,7 +41,7 @@ def rehearse(
     profile: str,
     output: Path,
     times: int = 1,
-    notebooks: Path = run.NOTEBOOKS,
+    books: Path = notebooks.FOLDER,
 ) -> tuple[int, list[Cells]]:
     """Run the notebooks several times, each time into a folder of its own below `output`: 1, 2, …
 
@@ -54,22 +53,21 @@ def rehearse(
     for number in range(1, times + 1):
         folder = output / str(number)
         with run.Memory() as memory:
-            failed += run.run(list(names), profile=profile, output=folder, notebooks=notebooks) != 0
-        measured.append({path.stem: read(path, memory) for path in sorted(folder.glob("[0-9]*.ipynb"))})
+            failed += run.run(list(names), profile=profile, output=folder, folder=books) != 0
+        measured.append({path.stem: read(path, memory) for path in notebooks.find(folder=folder)})
     return failed, measured
 
 
 def read(executed: Path, memory: run.Memory) -> dict[str, Measured]:
     """Read from an executed notebook what each cell took; cells that failed or did not run are left out."""
     found = {}
-    for cell in json.loads(executed.read_text(encoding="utf-8"))["cells"]:
-        times = cell["metadata"].get("papermill", {})
-        injected = "injected-parameters" in cell["metadata"].get("tags", [])
-        ran = cell.get("execution_count") is not None and times.get("end_time") and not times.get("exception")
-        if ran and not injected:
+    for cell in notebooks.read(executed).cells:
+        times = cell.metadata.get("papermill", {})
+        ran = cell.execution_count is not None and times.get("end_time") and not times.get("exception")
+        if ran and not cell.added:
             begin, end = (_seconds(times[key]) for key in ("start_time", "end_time"))
             used = memory.between(begin, end)
-            found[cell["id"]] = Measured(end - begin, None if used is None else used / GIB)
+            found[cell.id] = Measured(end - begin, None if used is None else used / GIB)
     return found
 
 

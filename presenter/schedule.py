@@ -18,9 +18,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from presenter import code, cues, notebooks, runtimes
+from presenter import code, cues, runtimes
 from presenter.cues import Cue
-from presenter.notebooks import Notebook
+from workshop import notebooks
+from workshop.notebooks import Notebook
 from workshop.units import clock
 
 FULL, SHORT, CUT, HOME = "full", "short", "cut", "at home"

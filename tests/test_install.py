@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import shutil
@@ -17,6 +16,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from workshop import notebooks
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -171,7 +172,7 @@ def test_everything_our_code_imports_is_a_direct_dependency(repo: Path, direct: 
     declared = {canonicalize_name(one.name) for one in direct}
     undeclared = {
         f"{name} ({path.relative_to(repo)})"
-        for path in [*sources(repo), *sorted(repo.glob("notebooks/*.ipynb"))]
+        for path in [*sources(repo), *notebooks.find()]
         for name in imported(path)
         if name not in sys.stdlib_module_names
         and name not in {"workshop", "presenter", "tests", "tomli"} | NOT_ON_THE_INDEX
@@ -188,11 +189,11 @@ def sources(repo: Path) -> list[Path]:
 
 def imported(path: Path) -> set[str]:
     """List the top-level names that a module's or a notebook's code imports."""
-    text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
-        cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-        code = "\n".join("".join(cell["source"]) for cell in cells)
+        code = "\n".join(cell.source for cell in notebooks.read(path).code)
         text = re.sub(r"^\s*[%!].*$", "", code, flags=re.MULTILINE)
+    else:
+        text = path.read_text(encoding="utf-8")
     names = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):

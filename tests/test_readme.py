@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from workshop import notebooks
 from workshop.profiles import REPO
 
 README = (REPO / "README.md").read_text(encoding="utf-8")
@@ -69,8 +70,8 @@ def test_readme_run_commands_name_notebooks_and_profiles_that_are_there(tmp_path
 def test_readme_names_every_script_and_every_notebook() -> None:
     scripts = {f"./scripts/{path.name}" for path in (REPO / "scripts").iterdir()}
     assert scripts == {command.split()[0] for command in commands()}
-    notebooks = {path.stem for path in (REPO / "notebooks").glob("*.ipynb")}
-    assert notebooks == set(re.findall(r"^\| `(\d\d_\w+)` \|", README, flags=re.MULTILINE))
+    here = {path.stem for path in notebooks.find()}
+    assert here == set(re.findall(r"^\| `(\d\d_\w+)` \|", README, flags=re.MULTILINE))
 
 
 def test_every_file_and_folder_that_the_readme_names_is_there() -> None:

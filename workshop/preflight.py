@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from workshop import models as catalogue
-from workshop import profiles
+from workshop import notebooks, profiles
 from workshop.training import dataset
 from workshop.units import GB, GIB, gb
 
@@ -60,7 +60,7 @@ def table(checks: Sequence[Check]) -> str:
 
 def needed(model: catalogue.Model) -> bool:
     """Say whether a notebook that is in this repository uses the model."""
-    here = {path.name[:2] for path in (profiles.REPO / "notebooks").glob("[0-9][0-9]_*.ipynb")}
+    here = {path.name[:2] for path in notebooks.find()}
     return bool((here or {"02"}) & set(model.notebooks))
 
 
@@ -188,7 +188,7 @@ def _dog(profile: profiles.Profile) -> Check:
 
 
 def _trains() -> bool:
-    return any((profiles.REPO / "notebooks").glob("07_*.ipynb"))
+    return any(path.name.startswith("07_") for path in notebooks.find())
 
 
 def _problems(

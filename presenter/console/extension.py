@@ -32,8 +32,7 @@ from presenter.console import card, guide, phone
 from presenter.console.guide import Material, View
 from presenter.console.pages import HEADERS, KINDS, PAGE, Board
 from presenter.journal import Act
-from workshop import gallery, profiles
-from workshop.runner import run
+from workshop import gallery, notebooks, profiles
 
 TAIL_MS, LOOK_MS = 50, 1000  # between two looks at the log; at clock, memory and kernels
 
@@ -321,7 +320,7 @@ class PresenterConsole(ExtensionApp):
     load_other_extensions = True
 
     cues = Unicode(str(cues.CUES), help="Folder of the cue sheets.").tag(config=True)
-    notebooks = Unicode(str(run.NOTEBOOKS), help="Folder of the notebooks.").tag(config=True)
+    notebooks = Unicode(str(notebooks.FOLDER), help="Folder of the notebooks.").tag(config=True)
     pictures = Unicode(str(gallery.FALLBACK), help="Folder of the fallback pictures.").tag(config=True)
     runtimes = Unicode(str(runtimes.FILE), help="What each cell takes on each machine.").tag(config=True)
     talk = Unicode(help="Folder of the talk; the last one that has not ended, or else a new one.").tag(

@@ -14,13 +14,14 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from presenter import cues, facts, notebooks, render, runtimes, schedule
+from presenter import cues, facts, render, runtimes, schedule
 from presenter.cues import LABELS, Cue, Sheet
 from presenter.journal import Act, Talk
 from presenter.kernels import Kernels, Run
-from presenter.notebooks import Notebook
 from presenter.runtimes import Runtime
 from presenter.schedule import CUT, FULL, SHORT, Advice, Item, Plan
+from workshop import notebooks
+from workshop.notebooks import Notebook
 from workshop.units import clock
 
 MINUTE = 60.0

@@ -19,8 +19,7 @@ from typing import Any
 
 from presenter import cues, schedule
 from presenter.console import guide, phone
-from workshop import profiles
-from workshop.runner import run
+from workshop import notebooks, profiles
 
 # Folders of settings, as Jupyter looks for them.
 QUIET = Path(__file__).with_name("quiet")  # no question about news over the lesson
@@ -79,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--talk", type=Path, metavar="FOLDER", help="keep the talk there")
     made.add_argument("--cues", type=Path, default=cues.CUES, metavar="FOLDER", help="other cue sheets")
     made.add_argument(
-        "--notebooks", type=Path, default=run.NOTEBOOKS, metavar="FOLDER", help="their notebooks"
+        "--notebooks", type=Path, default=notebooks.FOLDER, metavar="FOLDER", help="their notebooks"
     )
     return made
 
@@ -114,7 +113,7 @@ def settings(ours: argparse.Namespace, options: dict[str, Any]) -> list[str]:
         "--ServerApp.jpserver_extensions={'presenter.console.extension': True}",
         f"--ServerApp.root_dir={root}",
         *said,
-        str(run.select([], notebooks=books)[0]),
+        str(notebooks.select([], folder=books)[0]),
     ]
 
 

@@ -27,7 +27,7 @@ from presenter import cues
 from presenter.console.guide import Material
 from presenter.cues import Sheet
 from presenter.handout import script
-from workshop import files, profiles
+from workshop import files, notebooks, profiles
 from workshop.runner import run
 
 KINDS = ("script", "students", "slides")
@@ -66,7 +66,7 @@ def students(books: Sequence[Path], *, into: Path) -> list[Path]:
     into.mkdir(exist_ok=True)
     written = []
     for path in books:
-        made = student(json.loads(path.read_text(encoding="utf-8")))
+        made = student(notebooks.load(path))
         try:
             nbformat.validate(made)
         except nbformat.ValidationError as error:
@@ -91,8 +91,7 @@ def student(book: Raw) -> Raw:
 
 def _added(cell: Raw) -> bool:
     """Say whether papermill put a cell in."""
-    tags = cell["metadata"].get("tags", [])
-    return "injected-parameters" in tags or "papermill-error-cell-tag" in tags
+    return not notebooks.ADDED.isdisjoint(cell["metadata"].get("tags", []))
 
 
 def _bare(cell: Raw) -> Raw:
@@ -111,7 +110,7 @@ def slides(material: Material, books: Sequence[Path], *, into: Path) -> list[Pat
     into.mkdir(exist_ok=True)
     written = []
     for path in (one for one in books if one.stem in material.sheet_of):
-        book = json.loads(path.read_text(encoding="utf-8"))
+        book = notebooks.load(path)
         cells = [_slide(cell) for cell in book["cells"] if not _added(cell)]
         written.append(into / f"{path.stem}.html")
         _write(written[-1], deck.page({**book, "cells": cells}, material.sheet_of[path.stem], material))
@@ -203,7 +202,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--profile", default="auto", help="whose runtimes are told: mi300x, pocket or auto")
     parser.add_argument("--cues", type=Path, default=cues.CUES, metavar="FOLDER", help="other cue sheets")
     parser.add_argument(
-        "--notebooks", type=Path, default=run.NOTEBOOKS, metavar="FOLDER", help="such as a rehearsal's"
+        "--notebooks", type=Path, default=notebooks.FOLDER, metavar="FOLDER", help="such as a rehearsal's"
     )
     options = parser.parse_args(argv)
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
@@ -211,7 +210,7 @@ def main(argv: list[str]) -> int:
     try:
         label = profiles.choose(options.profile).label
         material = Material.read(options.cues, options.notebooks).measured_on(label)
-        books = run.select(options.names, notebooks=options.notebooks)
+        books = notebooks.select(options.names, folder=options.notebooks)
         output.mkdir(parents=True, exist_ok=True)
         print(f"Writing into {run.shown(output)}")
         export(material, books, options, into=output)

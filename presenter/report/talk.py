@@ -33,7 +33,7 @@ from presenter.kernels import Kernels, Run
 from presenter.runtimes import Runtime
 from presenter.schedule import CUT, FULL, Item, Plan
 from presenter.schedule import Talk as Matter
-from workshop import files, profiles
+from workshop import files, notebooks, profiles
 from workshop.runner import run
 from workshop.units import clock
 
@@ -510,7 +510,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--profile", default="auto", help="of the talk's machine: mi300x, pocket or auto")
     folder = {"type": Path, "metavar": "FOLDER"}
     parser.add_argument("--cues", default=cues.CUES, help="its cue sheets", **folder)
-    parser.add_argument("--notebooks", default=run.NOTEBOOKS, help="its notebooks", **folder)
+    parser.add_argument("--notebooks", default=notebooks.FOLDER, help="its notebooks", **folder)
     options = parser.parse_args(argv)
     try:
         label = profiles.choose(options.profile).label

@@ -19,7 +19,7 @@ from presenter.console.guide import Material
 from presenter.journal import Act
 from tests.support.lesson import write_lesson
 from tests.support.server import TOKEN, Server, assert_strict, jar
-from workshop.runner import run
+from workshop import notebooks
 
 ROUTES = ("/presenter", "/presenter/stage", "/presenter/stream", "/presenter/page/console.js")
 ROUTES += ("/presenter/page/console.css", "/presenter/picture/dog.png")
@@ -239,7 +239,7 @@ class Room:
     def __init__(self, folder: Path, **options: Any) -> None:
         self.now = 1_000_000.0
         self.console = Console(
-            Material.read(cues.CUES, run.NOTEBOOKS), folder, options=options, clock=lambda: self.now
+            Material.read(cues.CUES, notebooks.FOLDER), folder, options=options, clock=lambda: self.now
         )
         self.log = folder / state.EVENTS
 

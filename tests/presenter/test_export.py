@@ -19,9 +19,10 @@ from presenter.runtimes import Runtime
 from tests.support.cue_sheets import cue, write_sheet
 from tests.support.lesson import write_lesson
 from tests.support.notebooks import PARAMETERS
+from workshop import notebooks
 from workshop.runner import run
 
-NOTEBOOKS = run.select([])
+NOTEBOOKS = notebooks.select([])
 REMOTE = re.compile(r"""(src|href)=["']?(https?:)?//|@import|url\(["']?http|<link|import\(""")
 BODY = """**Say.** Words <script>alert(1)</script> and {fact:dit.blocks} blocks, in {runtime:draw}.
 
@@ -205,7 +206,7 @@ def test_unknown_fact_stops_the_export(material: Material) -> None:
 
 
 def test_script_of_the_workshop_has_every_cue_and_its_links_lead_somewhere() -> None:
-    material = Material.read(cues.CUES, run.NOTEBOOKS)
+    material = Material.read(cues.CUES, notebooks.FOLDER)
     page = script.page(material, level="intermediate")
     there = set(re.findall(r"id='([^']+)'", page))
     assert {f"{one.sheet[:2]}-{cell}" for one in material.cues for cell in one.cells} <= there

@@ -37,7 +37,7 @@ def rehearsed(
     folder, output = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("runs") / "rehearsal"
     write_notebook(folder / "01_good.ipynb", PARAMETERS, HUNGRY, "# Draws", SAVES, SHOWS)
     write_notebook(folder / "02_fails.ipynb", PARAMETERS, "1 / 0", "'never'")
-    failed, runs = rehearse.rehearse([], profile="pocket", output=output, times=2, notebooks=folder)
+    failed, runs = rehearse.rehearse([], profile="pocket", output=output, times=2, books=folder)
     return output, failed, runs
 
 
@@ -149,7 +149,7 @@ def test_grids_of_one_output_are_told_apart() -> None:
     page = gallery.figures([red], ["a plot"], alts=["falls"]) + gallery.figures(
         [red, blue], ["one", "two"], alts=["1", "2"]
     )
-    first, second = fallbacks.shown({"outputs": [{"data": {"text/html": [page]}}, {"text": "other"}]})
+    first, second = fallbacks.shown([{"data": {"text/html": page}}, {"text": "other"}])
     assert (first.columns, first.captions, first.alts) == (1, ["a plot"], ["falls"])
     assert (second.columns, second.captions, len(second.pictures)) == (2, ["one", "two"], 2)
 

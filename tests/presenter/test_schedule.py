@@ -14,8 +14,9 @@ from hypothesis import strategies as some
 
 from presenter import code, cues, schedule
 from presenter.cues import Cue
-from presenter.notebooks import Cell, Notebook
 from presenter.schedule import CUT, FULL, SHORT, Plan, TooLong, plan, replan
+from workshop import notebooks
+from workshop.notebooks import Cell, Notebook
 
 NEAR = 1e-4  # minutes
 
@@ -224,8 +225,6 @@ def test_names_in_a_functions_body_are_taken_when_it_is_called(source: str, used
 
 
 def test_every_code_cell_of_the_notebooks_can_be_read(repo: Path) -> None:
-    from presenter import notebooks
-
     read = {
         one.name: code.providers([code.names(cell.source) for cell in one.code])
         for one in notebooks.read_all()

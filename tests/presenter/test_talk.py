@@ -21,8 +21,7 @@ from presenter import journal as state
 from presenter import kernels as follow
 from tests.support.browser import CHROMIUM, LAPTOP, PROJECTOR, SHIFT, Browser, Tab, open_page
 from tests.support.server import Server
-from workshop import gallery
-from workshop.runner import run
+from workshop import gallery, notebooks
 
 pytestmark = [
     pytest.mark.slow,
@@ -71,7 +70,7 @@ class Room(Server):
         super().__init__(folder, words=(*words, "--LabApp.expose_app_in_browser=True"))
         self.sheets, self.books = cues.CUES, folder / "books"
         self.books.mkdir()
-        for book in run.NOTEBOOKS.glob("*.ipynb"):
+        for book in notebooks.find():
             shutil.copy(book, self.books)
         shutil.copytree(gallery.FALLBACK, folder / "pictures", dirs_exist_ok=True)
         runtimes.write(runtimes.here(), runtimes.read()["pocket model"], file=folder / "runtimes.json")
@@ -82,8 +81,8 @@ class Room(Server):
         write(folder / "ipython" / "profile_default" / "startup" / "stand_in.py", stand_in)
 
     def _source(self, book: str, cell: str) -> str:
-        cells = json.loads((self.books / f"{book}.ipynb").read_text(encoding="utf-8"))["cells"]
-        return "".join(next(one["source"] for one in cells if one["id"] == cell)).strip()
+        cells = notebooks.read(self.books / f"{book}.ipynb").cells
+        return next(one.source for one in cells if one.id == cell).strip()
 
     @property
     def now(self) -> float:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from workshop import notebooks
 from workshop.preflight import DIFFSYNTH
 from workshop.profiles import REPO
 
 SOURCES = [
-    *sorted((REPO / "notebooks").glob("[0-9]*.ipynb")),
+    *notebooks.find(),
     *(
         REPO / "workshop" / f"{name}.py"
         for name in ("lessons", "exercises", "playground", "loading", "lora", "guards")
@@ -28,8 +28,7 @@ UNKNOWN = object()  # what only exists once weights are loaded
 def code_of(path: Path) -> str:
     if path.suffix == ".py":
         return path.read_text(encoding="utf-8")
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    return "\n\n".join(cell.source for cell in notebooks.read(path).code)
 
 
 class Contract(ast.NodeVisitor):

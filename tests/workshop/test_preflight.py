@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_weights import file_names, fill, safetensors, small_catalogue
-from workshop import models, preflight, profiles
+from workshop import models, notebooks, preflight, profiles
 from workshop.preflight import Check
 from workshop.profiles import Gpu, Profile
 from workshop.training import dataset
@@ -77,11 +77,11 @@ def test_a_model_that_only_later_notebooks_use_is_shown_but_not_needed(machine, 
     assert "✗ ArtAug model.safetensors" in said and "(for a notebook that is not here yet)" in said
 
 
-def test_needed_follows_the_notebooks_in_the_repository(monkeypatch, tmp_path):
-    monkeypatch.setattr(profiles, "REPO", tmp_path)
-    (tmp_path / "notebooks").mkdir()
+def test_needed_follows_the_notebooks_in_the_repository(monkeypatch):
+    here: list[Path] = []
+    monkeypatch.setattr(notebooks, "find", lambda: here)
     assert [name for name, model in models.MODELS.items() if preflight.needed(model)] == ["Qwen-Image"]
-    (tmp_path / "notebooks" / "05_edit.ipynb").touch()
+    here.append(Path("05_edit.ipynb"))
     wanted = [name for name, model in models.MODELS.items() if preflight.needed(model)]
     assert wanted == ["Qwen-Image", "Qwen-Image-Edit", "F2P"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import doctest
 import html.parser
 import io
 import json
@@ -70,7 +69,7 @@ class Ran:
 def ran(folder: Path, *, output: Path, cell_timeout: float = 60) -> Ran:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        code = run.run([], profile="pocket", output=output, notebooks=folder, cell_timeout=cell_timeout)
+        code = run.run([], profile="pocket", output=output, folder=folder, cell_timeout=cell_timeout)
     return Ran(code, output, printed.getvalue())
 
 
@@ -228,29 +227,12 @@ def test_versions_name_packages_and_machine_without_importing_torch() -> None:
     assert re.fullmatch(r"\d+ CPU cores, \d+ GiB memory", found["machine"])
 
 
-def test_names_are_found_as_number_stem_or_path_in_the_folders_order(
-    tmp_path: Path, write_notebook: Callable[..., Path]
-) -> None:
-    for name in ("01_setup", "02_inference", "04_multilingual"):
-        write_notebook(tmp_path / f"{name}.ipynb", PARAMETERS)
-
-    def stems(*names: str) -> list[str]:
-        return [path.stem for path in run.select(list(names), notebooks=tmp_path)]
-
-    assert stems() == ["01_setup", "02_inference", "04_multilingual"]
-    assert stems("04", "notebooks/01_setup.ipynb", "04_multilingual") == ["01_setup", "04_multilingual"]
-    with pytest.raises(ValueError, match="'05' is no notebook. These are: 01_setup, 02_inference, 04_multi"):
-        stems("01", "05")
-    with pytest.raises(ValueError, match="'0' means 3 notebooks"):
-        stems("0")
-
-
 def test_notebook_that_would_ignore_the_profile_is_refused(
     tmp_path: Path, write_notebook: Callable[..., Path]
 ) -> None:
     write_notebook(tmp_path / "01_deaf.ipynb", 'profile = "auto"', ("steps = 40", ["parameters"]))
     with pytest.raises(ValueError, match="01_deaf.ipynb would ignore the profile.*Add one"):
-        run.run([], profile="pocket", output=tmp_path / "out", notebooks=tmp_path)
+        run.run([], profile="pocket", output=tmp_path / "out", folder=tmp_path)
     assert not (tmp_path / "out").exists()
 
 
@@ -259,7 +241,7 @@ def test_earlier_results_are_never_mixed_with_new_ones(
 ) -> None:
     write_notebook(tmp_path / "01_fine.ipynb", PARAMETERS)
     with pytest.raises(ValueError, match="is not empty. Choose another folder with --output"):
-        run.run([], profile="pocket", output=tmp_path, notebooks=tmp_path)
+        run.run([], profile="pocket", output=tmp_path, folder=tmp_path)
 
 
 def test_command_line_says_what_would_run_and_where(
@@ -285,8 +267,3 @@ def test_memory_of_the_card_is_what_the_driver_says(tmp_path: Path) -> None:
     files[1].write_text("N/A\n")  # and the third is listed but not there
     assert run.card_bytes(files) == 1024
     assert run.card_bytes(files[1:]) is None
-
-
-def test_examples_in_docstrings_hold() -> None:
-    done = doctest.testmod(run)
-    assert done.attempted and not done.failed

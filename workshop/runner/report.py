@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workshop import profiles
+from workshop.runner.result import NOT_RUN, CellRun, NotebookRun
 from workshop.units import GIB, duration
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from workshop.runner.run import Cell, Result
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 WIDEST = 640  # image px; larger pictures are embedded smaller, their files lie beside the report
@@ -32,7 +32,7 @@ MADE_BY = {
 }
 
 
-def write(results: list[Result], *, output: Path, profile: str, started: datetime) -> Path:
+def write(results: list[NotebookRun], *, output: Path, profile: str, started: datetime) -> Path:
     """Write report.html into the run's folder and return its path."""
     body = [
         _verdict(results, profile=profile, started=started),
@@ -93,7 +93,7 @@ def _commit() -> str:
     return f"(commit {said})"
 
 
-def _verdict(results: list[Result], *, profile: str, started: datetime) -> str:
+def _verdict(results: list[NotebookRun], *, profile: str, started: datetime) -> str:
     stopped = [result.name for result in results if result.problem]
     total = duration(sum(result.seconds for result in results))
     if stopped:
@@ -110,18 +110,18 @@ def _verdict(results: list[Result], *, profile: str, started: datetime) -> str:
 </header>"""
 
 
-def _memory(result: Result) -> str:
+def _memory(result: NotebookRun) -> str:
     card = "" if result.card_bytes is None else f", {result.card_bytes / GIB:.1f} GiB on the GPU"
     return f"{result.peak_bytes / GIB:.1f} GiB{card}"
 
 
-def _failure(result: Result) -> str:
+def _failure(result: NotebookRun) -> str:
     cell = result.failed_cell
     details = ""
     if cell:
         details = f"<pre>{escape(cell.source)}</pre>"
         details += f"<pre class='error'>{escape(cell.error)}</pre>" if cell.error else ""
-    idle = [str(other.number) for other in result.cells if other.state == "not run"]
+    idle = [str(other.number) for other in result.cells if other.state == NOT_RUN]
     did_not = f"<p>Did not run: cell {', '.join(idle)}.</p>" if idle else ""
     where = f", code cell {cell.number}" if cell else ""
     title = escape(f"{result.name}{where}: {result.problem}")
@@ -171,7 +171,7 @@ def _data_uri(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _notebook(result: Result) -> str:
+def _notebook(result: NotebookRun) -> str:
     longest = max(1.0, *[cell.seconds for cell in result.cells])  # s; short cells get short bars
     rows, heading = [], None
     for cell in result.cells:
@@ -190,10 +190,10 @@ def _notebook(result: Result) -> str:
 <tbody>{"".join(rows)}</tbody></table></div>{outputs}</section>"""
 
 
-def _row(cell: Cell, *, longest: float) -> str:
+def _row(cell: CellRun, *, longest: float) -> str:
     code = [text for text in cell.source.splitlines() if text.strip() and not text.lstrip().startswith("#")]
     first = code[0] if code else cell.source.splitlines()[0]
-    seconds = f"{cell.seconds:.1f}" if cell.state != "not run" else "not run"
+    seconds = f"{cell.seconds:.1f}" if cell.state != NOT_RUN else "not run"
     width = 100 * cell.seconds / longest
     state = cell.state.replace(" ", "-")
     return (
@@ -202,7 +202,7 @@ def _row(cell: Cell, *, longest: float) -> str:
     )
 
 
-def _shown(cell: Cell) -> list[str]:
+def _shown(cell: CellRun) -> list[str]:
     """Take the pictures out of a cell's outputs: the gallery's own HTML as it is, plots as figures."""
     figures = []
     for output in cell.outputs:

@@ -19,49 +19,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from workshop import profiles
+from workshop import notebooks, profiles
+from workshop.runner import report
+from workshop.runner.result import NOT_RUN, NotebookRun, read_cells
 from workshop.units import GIB, duration
 
-NOTEBOOKS = profiles.REPO / "notebooks"
 CELL_TIMEOUT = 3600.0  # s; the longest cell on an MI300X trains a LoRA, which is unmeasured
 KERNEL_START_TIMEOUT = 180  # s
 CARDS = "/sys/class/drm/card*/device/mem_info_vram_used"
 BAR = "{desc} {bar:30} {n_fmt}/{total_fmt} cells, {elapsed}"
-ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A code cell after the run."""
-
-    number: int  # among the notebook's code cells, from 1
-    id: str
-    heading: str  # the nearest one above
-    source: str
-    state: str  # "ran", "failed" or "not run"
-    seconds: float
-    error: str = ""  # traceback, without colours; empty if the kernel died
-    outputs: list[dict] = field(default_factory=list, repr=False)  # as in the notebook's file
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of one notebook."""
-
-    name: str
-    cells: list[Cell]
-    seconds: float
-    problem: str = ""  # why it does not count as run
-    peak_bytes: int = 0  # resident memory of the kernel and its children
-    card_bytes: int | None = None  # used on the GPU by anybody; None where the driver does not say
-
-    @property
-    def failed_cell(self) -> Cell | None:
-        return next((cell for cell in self.cells if cell.state == "failed"), None)
 
 
 def run(
@@ -69,20 +39,19 @@ def run(
     *,
     profile: str,
     output: Path,
-    notebooks: Path = NOTEBOOKS,
+    folder: Path = notebooks.FOLDER,
     cell_timeout: float = CELL_TIMEOUT,
 ) -> int:
     """Execute notebooks into an output folder, print what happens, and write the report.
 
     names: stems, beginnings of stems, or paths; none means all
+    folder: where the notebooks are
     profile: handed to each notebook as its parameter `profile`
     returns: 0 if every cell of every notebook ran without an error, else 1
 
     Raises ValueError for an unknown name, a notebook that takes no profile, or an output folder in use.
     """
-    from workshop.runner import report
-
-    chosen = select(names, notebooks=notebooks)
+    chosen = notebooks.select(names, folder=folder)
     for path in chosen:
         demand_parameter(path)
     if output.exists() and any(output.iterdir()):
@@ -107,35 +76,10 @@ def run(
     return 0 if good == len(results) else 1
 
 
-def select(names: list[str], *, notebooks: Path = NOTEBOOKS) -> list[Path]:
-    """Find the notebooks that names mean, in the folder's order and each once; no names mean all.
-
-    >>> [path.name for path in select(["01"])]
-    ['01_setup.ipynb']
-
-    Raises ValueError, with the right names, for a name that means none or several.
-    """
-    there = sorted(notebooks.glob("[0-9]*.ipynb"))
-    if not there:
-        raise ValueError(f"There is no notebook in {notebooks}. Their names begin with a number.")
-    wanted = set()
-    for name in names:
-        stem = Path(name).name.removesuffix(".ipynb")
-        matches = [path for path in there if path.stem == stem] or [
-            path for path in there if stem and path.stem.startswith(stem)
-        ]
-        if len(matches) != 1:
-            means = f"means {len(matches)} notebooks" if matches else "is no notebook"
-            raise ValueError(f"{name!r} {means}. These are: {', '.join(path.stem for path in there)}.")
-        wanted.add(matches[0])
-    return [path for path in there if path in wanted or not names]
-
-
 def demand_parameter(notebook: Path) -> None:
     """Raise ValueError unless the notebook has a `profile` to set; papermill would only warn."""
-    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
-        tagged = "parameters" in cell["metadata"].get("tags", [])
-        if tagged and re.search(r"^profile\b.*=", "".join(cell["source"]), re.MULTILINE):
+    for cell in notebooks.read(notebook).cells:
+        if "parameters" in cell.tags and re.search(r"^profile\b.*=", cell.source, re.MULTILINE):
             return
     raise ValueError(
         f"{notebook.name} would ignore the profile: it has no cell tagged `parameters` that sets `profile`. "
@@ -143,7 +87,7 @@ def demand_parameter(notebook: Path) -> None:
     )
 
 
-def execute(notebook: Path, *, into: Path, profile: str, cell_timeout: float = CELL_TIMEOUT) -> Result:
+def execute(notebook: Path, *, into: Path, profile: str, cell_timeout: float = CELL_TIMEOUT) -> NotebookRun:
     """Run one notebook in a fresh kernel, in its own folder as JupyterLab does; keep the executed copy."""
     import papermill
     from traitlets.config import Config
@@ -171,11 +115,11 @@ def execute(notebook: Path, *, into: Path, profile: str, cell_timeout: float = C
         except Exception as error:  # whatever went wrong is this notebook's result; the others still run
             problem = explain(error, cell_timeout=cell_timeout)
     cells = read_cells(executed if executed.exists() else notebook, problem=problem)
-    skipped = sum(cell.state == "not run" for cell in cells)
+    skipped = sum(cell.state == NOT_RUN for cell in cells)
     if not problem and (skipped or not cells):
         problem = f"{skipped} of {len(cells)} cells did not run" if cells else "it has no code cell"
     seconds = time.monotonic() - started
-    return Result(notebook.stem, cells, seconds, problem, memory.peak, memory.card_peak)
+    return NotebookRun(notebook.stem, cells, seconds, problem, memory.peak, memory.card_peak)
 
 
 def explain(error: Exception, *, cell_timeout: float) -> str:
@@ -186,39 +130,6 @@ def explain(error: Exception, *, cell_timeout: float) -> str:
         "CellTimeoutError": f"a cell ran for more than {cell_timeout:g} s",
     }
     return known.get(type(error).__name__, f"{type(error).__name__}: {error}")
-
-
-def read_cells(executed: Path, *, problem: str = "") -> list[Cell]:
-    """Read from an executed notebook's file what each code cell did.
-
-    problem: why the run stopped; where no cell shows an error, the last one that had begun is the failed one
-    """
-    cells: list[Cell] = []
-    begun: list[bool] = []
-    heading = ""
-    for raw in json.loads(executed.read_text(encoding="utf-8"))["cells"]:
-        source = "".join(raw["source"])
-        tags = raw["metadata"].get("tags", [])
-        if raw["cell_type"] == "markdown" and "papermill-error-cell-tag" not in tags:
-            headings = re.findall(r"^#{1,6} +(.+)$", source, re.MULTILINE)
-            heading = headings[-1] if headings else heading
-        if raw["cell_type"] == "code" and source.strip() and "injected-parameters" not in tags:
-            timing = raw["metadata"].get("papermill", {})
-            cells.append(read_cell(raw, number=len(cells) + 1, heading=heading, source=source))
-            begun.append(timing.get("start_time") is not None)
-    if problem and True in begun and all(cell.state != "failed" for cell in cells):
-        last = len(begun) - 1 - begun[::-1].index(True)
-        cells[last] = replace(cells[last], state="failed")
-    return cells
-
-
-def read_cell(raw: dict, *, number: int, heading: str, source: str) -> Cell:
-    """Turn one code cell of a notebook's file into a Cell."""
-    errors = [output for output in raw["outputs"] if output["output_type"] == "error"]
-    error = "\n".join(ANSI.sub("", text) for output in errors for text in output["traceback"])
-    state = "failed" if errors else "not run" if raw["execution_count"] is None else "ran"
-    seconds = raw["metadata"].get("papermill", {}).get("duration") or 0.0
-    return Cell(number, raw.get("id", ""), heading, source, state, seconds, error, raw["outputs"])
 
 
 @dataclass(frozen=True)
@@ -320,7 +231,7 @@ def kernel_environment(profile: str, *, pictures: Path) -> Iterator[None]:
                 os.environ[key] = value
 
 
-def line(result: Result) -> str:
+def line(result: NotebookRun) -> str:
     """Say in one line what became of a notebook."""
     mark = "✗" if result.problem else "✓"
     what = result.problem or f"{len(result.cells)} cells"
@@ -330,7 +241,7 @@ def line(result: Result) -> str:
     return f"  {mark} {result.name:<18} {took:>12}  peak {peak:.1f} GiB  {what}"
 
 
-def print_failure(result: Result, *, output: Path) -> None:
+def print_failure(result: NotebookRun, *, output: Path) -> None:
     """Show the cell that failed, the end of its traceback, and where the executed notebook is."""
     if not result.problem:
         return
@@ -343,18 +254,18 @@ def print_failure(result: Result, *, output: Path) -> None:
         print("\n".join(f"    | {text}" for text in cell.source.splitlines()))
         for text in cell.error.splitlines()[-25:]:
             print(f"    {text}")
-    for idle in [cell for cell in result.cells if cell.state == "not run"][:3]:
+    for idle in [cell for cell in result.cells if cell.state == NOT_RUN][:3]:
         print(f"  Did not run: cell {idle.number}: {idle.source.splitlines()[0]}")
     print(f"  Executed as far as it went: {shown(output / (result.name + '.ipynb'))}")
 
 
-def as_json(results: list[Result], *, profile: str, started: datetime) -> str:
+def as_json(results: list[NotebookRun], *, profile: str, started: datetime) -> str:
     """Write the timings down for other programs, without the cells' outputs."""
-    notebooks = [asdict(result) for result in results]
-    for notebook in notebooks:
+    written = [asdict(result) for result in results]
+    for notebook in written:
         for cell in notebook["cells"]:
             del cell["outputs"]
-    summary = {"started": started.isoformat(), "profile": profile, "notebooks": notebooks}
+    summary = {"started": started.isoformat(), "profile": profile, "notebooks": written}
     return json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -382,7 +293,7 @@ def main(argv: list[str]) -> int:
     try:
         profile = profiles.use(options.profile, models=False)
         if options.dry_run:
-            would = ", ".join(path.stem for path in select(options.names))
+            would = ", ".join(path.stem for path in notebooks.select(options.names))
             print(f"Would run {would} into {shown(output)}")
             return 0
         return run(options.names, profile=profile.name, output=output, cell_timeout=options.cell_timeout)
