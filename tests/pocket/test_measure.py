@@ -9,19 +9,14 @@ import pytest
 from PIL import Image
 
 from workshop import loading, profiles, prompts
-from workshop.pocket.measure import evaluate, family
+from workshop.pocket.measure import __main__ as command
+from workshop.pocket.measure import base, family, pictures
 from workshop.pocket.world import captions, draw, scenes
 
 
 @pytest.fixture(scope="module")
 def report() -> dict:
     return json.loads((profiles.POCKET / "report.json").read_text(encoding="utf8"))
-
-
-@pytest.fixture(scope="module")
-def pipe():
-    profiles.use("pocket")
-    return loading.load_pipeline("Qwen-Image")
 
 
 def person(**attributes: str) -> dict[str, str]:
@@ -33,7 +28,7 @@ def picture(number: int) -> Image.Image:
 
 
 def test_identity_is_counted_attribute_by_attribute():
-    assert evaluate.kept(person(hair="red"), person(hair="black")) == {
+    assert pictures.kept(person(hair="red"), person(hair="black")) == {
         "skin": True,
         "hair": False,
         "hair length": True,
@@ -70,7 +65,7 @@ def test_instructions_say_nothing_of_the_identity_they_are_judged_by():
 
 def test_shading_and_texture_are_detail():
     chosen = [scenes.random_scene(random.Random(i)) for i in range(12)]
-    plain, rich = ([evaluate.detail(draw.to_image(s, 128, rich=finish)) for s in chosen] for finish in (0, 1))
+    plain, rich = ([pictures.detail(draw.to_image(s, 128, rich=finish)) for s in chosen] for finish in (0, 1))
     assert family.auc(plain, rich) > 0.95
     assert family.auc([1.0, 2.0], [1.0, 2.0]) == 0.5
 
@@ -88,38 +83,38 @@ def test_the_report_gives_every_figure_of_the_card(report):
     wanted = {"vae dB plain", "reader", "seconds a picture", "same seed, same picture", *captions.LANGUAGES}
     assert wanted <= report.keys()
     assert report["same seed, same picture"] is True
-    assert evaluate.table(report | {"family": {}}).count("≥") == 6
-    assert evaluate.table(report).count("≥") > 6
+    assert command.table(report | {"family": {}}).count("≥") == 6
+    assert command.table(report).count("≥") > 6
 
 
 def test_the_model_card_gives_the_figures_of_the_report(report, tmp_path):
     card = (profiles.POCKET / "README.md").read_text(encoding="utf8")
-    assert evaluate.table(report) in card
+    assert command.table(report) in card
     copy = tmp_path / "README.md"
     copy.write_text(card, encoding="utf8")
-    evaluate.update_card(copy, report | {"en": 0.123})
+    command.update_card(copy, report | {"en": 0.123})
     assert "12.3%" in copy.read_text(encoding="utf8")
 
 
 def test_a_model_card_without_markers_is_not_touched(report, tmp_path):
     (tmp_path / "README.md").write_text("no figures here", encoding="utf8")
     with pytest.raises(ValueError, match="between which the figures go"):
-        evaluate.update_card(tmp_path / "README.md", report)
+        command.update_card(tmp_path / "README.md", report)
 
 
 def test_evaluation_prompts_are_held_out_and_name_something():
-    said = evaluate.held_out_captions("en", 20)
+    said = pictures.held_out_captions("en", 20)
     assert len(said) == 20
     assert all(caption.named for caption in said)
-    assert said == evaluate.held_out_captions("en", 20)
+    assert said == pictures.held_out_captions("en", 20)
 
 
 def test_the_model_draws_what_the_workshop_asks_for(pipe, report):
     """Twelve pictures cannot repeat the report's figure; they catch weights or code that went wrong."""
     results = list(
-        evaluate.generate(pipe, evaluate.held_out_captions("en", 6) + evaluate.held_out_captions("zh", 6))
+        pictures.generate(pipe, pictures.held_out_captions("en", 6) + pictures.held_out_captions("zh", 6))
     )
-    assert evaluate.share(results) > 0.7 * (report["en"] + report["zh"]) / 2
+    assert pictures.share(results) > 0.7 * (report["en"] + report["zh"]) / 2
 
 
 def test_f2p_holds_a_face_that_the_edit_model_alone_loses(pipe, report):
@@ -136,10 +131,10 @@ def test_two_references_give_a_picture_of_both_people(pipe, report):
 
 
 def test_the_same_seed_gives_the_same_picture(pipe):
-    assert evaluate.repeatable(pipe)
+    assert base.repeatable(pipe)
 
 
 def test_another_seed_gives_another_picture(pipe):
     said = prompts.WORKSHOP_PROMPTS["dog"]
-    first, second = evaluate.generate(pipe, [said, said])
+    first, second = pictures.generate(pipe, [said, said])
     assert first.image.tobytes() != second.image.tobytes()

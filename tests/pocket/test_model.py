@@ -12,7 +12,7 @@ from diffsynth.core.loader.file import hash_model_file
 from PIL import Image
 
 from workshop import profiles, prompts
-from workshop.pocket.measure import evaluate
+from workshop.pocket.measure import pictures
 from workshop.pocket.model import architecture, reader, tokens
 from workshop.pocket.world import draw, scenes
 
@@ -106,7 +106,7 @@ def test_unplaced_people_may_stand_either_way_round():
 
 def test_vae_keeps_a_render_recognisable(pipe):
     image = draw.to_image(next(scenes.stream(5, test=True)))
-    x = evaluate.pixels([image]).to(pipe.device, pipe.torch_dtype)
+    x = pictures.pixels([image]).to(pipe.device, pipe.torch_dtype)
     with torch.no_grad():
         y = pipe.vae.decode(pipe.vae.encode(x)).clamp(-1, 1)
     assert 10 * torch.log10(4 / (y - x).square().mean()) > 24

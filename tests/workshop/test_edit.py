@@ -1,7 +1,7 @@
 """Editing: wrong references are refused in clear words, right ones reach the model as they should.
 
 The edit models here are stand-ins: the base model's weights under the edit models' names. What a trained one
-draws is `workshop.pocket.measure.evaluate`'s to measure.
+draws is `workshop.pocket.measure`'s to measure.
 """
 
 from __future__ import annotations

@@ -11,11 +11,10 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workshop import prompts
-from workshop.pocket.measure import evaluate
+from workshop.pocket.measure import pictures
 from workshop.pocket.model import reader
 from workshop.pocket.world import captions, draw, scenes
 from workshop.pocket.world.scenes import IDENTITY, PERSON_ATTRIBUTES, Scene
@@ -77,11 +76,11 @@ def told_apart(pipe: Any, count: int) -> float:
     import torch
 
     found: dict[bool, list[float]] = {False: [], True: []}
-    for i, scene in enumerate(islice(scenes.stream(evaluate.PROMPT_SEED + 2, test=True), 2 * count)):
-        x = evaluate.pixels([draw.to_image(scene, evaluate.SIZE, rich=i % 2 == 1)]).to(pipe.device)
+    for i, scene in enumerate(islice(scenes.stream(pictures.PROMPT_SEED + 2, test=True), 2 * count)):
+        x = pictures.pixels([draw.to_image(scene, pictures.SIZE, rich=i % 2 == 1)]).to(pipe.device)
         with torch.no_grad():
             y = pipe.vae.decode(pipe.vae.encode(x.to(pipe.torch_dtype))).float().clamp(-1, 1)
-        found[i % 2 == 1].append(evaluate.detail(pipe.vae_output_to_image(y)))
+        found[i % 2 == 1].append(pictures.detail(pipe.vae_output_to_image(y)))
     return auc(found[False], found[True])
 
 
@@ -89,13 +88,13 @@ def finish(pipe: Any, lora: Any, count: int) -> tuple[dict[str, float], list[Ima
     """The same prompts and seeds without and with ArtAug; pairs of pictures."""
     from tqdm.auto import tqdm
 
-    said = evaluate.held_out_captions("en", count)
-    plain = list(tqdm(evaluate.generate(pipe, said), total=count, desc="without ArtAug", unit="picture"))
+    said = pictures.held_out_captions("en", count)
+    plain = list(tqdm(pictures.generate(pipe, said), total=count, desc="without ArtAug", unit="picture"))
     pipe.dit = pipe.enable_lora_hot_loading(pipe.dit)
     pipe.load_lora(pipe.dit, lora, hotload=True)
-    rich = list(tqdm(evaluate.generate(pipe, said), total=count, desc="with ArtAug", unit="picture"))
+    rich = list(tqdm(pictures.generate(pipe, said), total=count, desc="with ArtAug", unit="picture"))
     pipe.clear_lora()
-    richer = [evaluate.detail(b.image) > evaluate.detail(a.image) for a, b in zip(plain, rich, strict=True)]
+    richer = [pictures.detail(b.image) > pictures.detail(a.image) for a, b in zip(plain, rich, strict=True)]
     same = [
         b.shown.get(name) == value
         for a, b in zip(plain, rich, strict=True)
@@ -103,7 +102,7 @@ def finish(pipe: Any, lora: Any, count: int) -> tuple[dict[str, float], list[Ima
     ]
     found = {
         "richer with ArtAug": sum(richer) / count,
-        "en with ArtAug": evaluate.share(rich),
+        "en with ArtAug": pictures.share(rich),
         "same scene with ArtAug": sum(same) / len(same),
     }
     return found, [result.image for pair in zip(plain, rich, strict=True) for result in pair]
@@ -119,9 +118,9 @@ def references(seed: int) -> Iterator[Scene]:
 def instructions(count: int) -> list[tuple[Scene, Caption]]:
     """Reference scenes, and captions of other held-out pictures of a woman or man like the one there, that
     say nothing of who it is beyond that."""
-    rng, people = random.Random(evaluate.PROMPT_SEED), references(evaluate.PROMPT_SEED + 3)
+    rng, people = random.Random(pictures.PROMPT_SEED), references(pictures.PROMPT_SEED + 3)
     found: list[tuple[Scene, Caption]] = []
-    for target in scenes.stream(evaluate.PROMPT_SEED + 4, test=True):
+    for target in scenes.stream(pictures.PROMPT_SEED + 4, test=True):
         if target.kind not in ("figure", "seated"):
             continue
         caption = captions.caption(target, rng.choice(captions.LANGUAGES), rng)
@@ -141,17 +140,17 @@ def edited(
 
     found = []
     for seed, (people, caption) in enumerate(tqdm(jobs, desc=what, unit="picture")):
-        pictures = [draw.to_image(scene, evaluate.SIZE, rich=seed % 2 == 1) for scene in people]
+        shown = [draw.to_image(scene, pictures.SIZE, rich=seed % 2 == 1) for scene in people]
         image = pipe(
             prompt=caption.text,
             negative_prompt=prompts.NEGATIVE_PROMPT,
-            edit_image=pictures if several else pictures[0],
+            edit_image=shown if several else shown[0],
             edit_image_auto_resize=False,
             seed=seed,
-            num_inference_steps=evaluate.STEPS,
-            cfg_scale=evaluate.GUIDANCE,
-            height=evaluate.SIZE,
-            width=evaluate.SIZE,
+            num_inference_steps=pictures.STEPS,
+            cfg_scale=pictures.GUIDANCE,
+            height=pictures.SIZE,
+            width=pictures.SIZE,
             progress_bar_cmd=lambda steps: steps,
         )
         shows = tuple(scenes.attributes(scene) for scene in people)
@@ -165,7 +164,7 @@ def mean(hits: list[bool]) -> float:
 
 def identity(results: list[Edited]) -> float:
     """Share of IDENTITY that is the reference's."""
-    return mean([hit for r in results for hit in evaluate.kept(r.references[0], r.shown).values()])
+    return mean([hit for r in results for hit in pictures.kept(r.references[0], r.shown).values()])
 
 
 def by_chance(results: list[Edited]) -> float:
@@ -176,7 +175,7 @@ def by_chance(results: list[Edited]) -> float:
             for r in results
             for other in results
             if other is not r and other.references[0]["left who"] == r.references[0]["left who"]
-            for hit in evaluate.kept(other.references[0], r.shown).values()
+            for hit in pictures.kept(other.references[0], r.shown).values()
         ]
     )
 
@@ -198,7 +197,7 @@ def edits(pipe: Any, lora: Any, count: int) -> tuple[dict[str, float], list[Imag
     }
     sheet = []
     for seed, ((people, _), a, b) in enumerate(zip(jobs, without, with_f2p, strict=True)):
-        sheet += [draw.to_image(people[0], evaluate.SIZE, rich=seed % 2 == 1), a.image, b.image]
+        sheet += [draw.to_image(people[0], pictures.SIZE, rich=seed % 2 == 1), a.image, b.image]
     return found, sheet
 
 
@@ -214,7 +213,7 @@ def both(result: Edited) -> list[bool]:
 
 def people(pipe: Any, count: int) -> tuple[dict[str, float], list[Image.Image]]:
     """Two references in one picture; reference, reference, picture, for every job."""
-    stream, jobs = references(evaluate.PROMPT_SEED + 5), []
+    stream, jobs = references(pictures.PROMPT_SEED + 5), []
     for i in range(count):
         caption = COUPLE_PROMPTS[i % len(COUPLE_PROMPTS)]
         woman = next(s for s in stream if s.people[0].who == "woman" or caption is not COUPLE)
@@ -229,33 +228,8 @@ def people(pipe: Any, count: int) -> tuple[dict[str, float], list[Image.Image]]:
     }
     sheet = []
     for seed, ((pair, _), result) in enumerate(zip(jobs, results, strict=True)):
-        sheet += [draw.to_image(s, evaluate.SIZE, rich=seed % 2 == 1) for s in pair] + [result.image]
+        sheet += [draw.to_image(s, pictures.SIZE, rich=seed % 2 == 1) for s in pair] + [result.image]
     return found, sheet
-
-
-def trained_dog(pipe: Any, count: int) -> dict[str, float]:
-    """Notebook 07's training, and shares before and after it. It trains in a folder that is then removed."""
-    import tempfile
-
-    from workshop.pocket.world import dog
-
-    pipe.dit = pipe.enable_lora_hot_loading(pipe.dit)
-    with tempfile.TemporaryDirectory() as folder:
-        found = dog.lesson(pipe, Path(folder), count=count, others=count)
-    shares = {
-        f"{name}, {when}": found[when][name] for name in found["before"] for when in ("before", "after")
-    }
-    return shares | {"seconds of training the dog": found["cost"]["seconds"]}
-
-
-def dog_targets(figures: dict[str, float]) -> dict[str, str]:
-    from workshop.pocket.world import dog
-
-    before = {name.removesuffix(", before"): value for name, value in figures.items() if ", before" in name}
-    if not before:
-        return {}
-    after = {f"{name}, after": f"≥ {value:.0%}" for name, value in dog.targets(before).items()}
-    return after | {f"{dog.MARKINGS}, before": "≤ 10%", "seconds of training the dog": "≤ 180"}
 
 
 def lora_file(name: str) -> Any:
@@ -286,14 +260,13 @@ def measure(count: int) -> tuple[dict[str, float], dict[str, Image.Image]]:
             found, images = job()
             columns = 8 if name == "ArtAug" else 9
             figures |= found
-            sheets[name] = evaluate.sheet(images[: 3 * columns], columns, 1)
-    figures |= trained_dog(base, max(4, count // 3))
+            sheets[name] = pictures.sheet(images[: 3 * columns], columns, 1)
     return {name: round(value, 4) for name, value in figures.items()}, sheets
 
 
-def rows(figures: dict[str, float]) -> list[tuple[str, str, str]]:
-    """Name, figure and target of each measure, for evaluate.table."""
-    targets = {name: f"≥ {target:.0%}" for name, target in TARGETS.items()} | dog_targets(figures)
+def rows(figures: dict[str, float], more: dict[str, str] | None = None) -> list[tuple[str, str, str]]:
+    """Name, figure and target of each measure, for the report's table."""
+    targets = {name: f"≥ {target:.0%}" for name, target in TARGETS.items()} | (more or {})
     if "identity by chance" in figures:
         targets["identity kept"] = f"≤ {figures['identity by chance'] + CHANCE_MARGIN:.1%}"
     return [(name, said(name, value), targets.get(name, "")) for name, value in figures.items()]
