@@ -215,7 +215,7 @@ def test_report_puts_what_failed_first(bad: Ran) -> None:
 
 
 def test_report_gives_seconds_for_each_cell_that_ran(good: Ran) -> None:
-    seconds = re.findall(r"<td class='seconds'>([\d.]+)</td>", good.page)
+    seconds = re.findall(r'<td class="seconds">([\d.]+)</td>', good.page)
     assert len(seconds) == len(good.states("01_tells")) + len(good.states("02_again"))
     assert max(map(float, seconds)) >= 1.0  # one cell sleeps for a second
 

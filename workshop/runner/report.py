@@ -5,22 +5,26 @@ from __future__ import annotations
 import base64
 import importlib.util
 import io
+import itertools
 import os
 import platform
+import runpy
 import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from html import escape
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from workshop import profiles
+from workshop import __version__, profiles
 from workshop.runner.result import NOT_RUN, CellRun, NotebookRun
 from workshop.units import GIB, duration
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+    from markupsafe import Markup
     from PIL import Image
-
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 WIDEST = 640  # image px; larger pictures are embedded smaller, their files lie beside the report
@@ -32,27 +36,64 @@ MADE_BY = {
 }
 
 
-def write(results: list[NotebookRun], *, output: Path, profile: str, started: datetime) -> Path:
+@dataclass(frozen=True)
+class Picture:
+    """A picture that the run saved, as the page shows it."""
+
+    link: str  # to the file, from the page
+    data: str  # the picture itself, as a data: address
+    alt: str
+    prompt: str
+    made: str  # seed, settings and model
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a cell showed: the gallery's own HTML, or a plot."""
+
+    html: Markup | None = None
+    data: str = ""  # of a plot, as a data: address
+    alt: str = ""
+
+
+def write(runs: Sequence[NotebookRun], *, output: Path, profile: str, started: datetime) -> Path:
     """Write report.html into the run's folder and return its path."""
-    body = [
-        _verdict(results, profile=profile, started=started),
-        *[_failure(result) for result in results if result.problem],
-        _gallery(output / "pictures"),
-        *[_notebook(result) for result in results],
-        _machine(),
-    ]
+    facts: dict[str, Any] = {
+        "verdict": _verdict(runs),
+        "stopped": [run for run in runs if run.problem],
+        "profile": profile,
+        "when": started.strftime("%d %B %Y, %H:%M"),
+        "seconds": sum(run.seconds for run in runs),
+        "largest": max(runs, key=lambda run: run.peak_bytes),
+        "made_by": MADE_BY.get(profile, ""),
+        "pictures": _pictures(output / "pictures"),
+        "runs": runs,
+        "versions": versions(),
+    }
     page = output / "report.html"
-    page.write_text(
-        TEMPLATE.read_text(encoding="utf-8").replace("<!-- body -->", "\n".join(body)), encoding="utf-8"
-    )
+    page.write_text(_template().render(facts), encoding="utf-8")
     return page
+
+
+def _template() -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATE.parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.globals["NOT_RUN"] = NOT_RUN
+    ours = (duration, _memory, _sections, _longest, _first_line, _outputs)
+    made.filters |= {one.__name__.lstrip("_"): one for one in ours}
+    return made.get_template(TEMPLATE.name)
 
 
 def versions() -> dict[str, str]:
     """Name the software and the machine, without importing torch."""
     import psutil
-
-    from workshop import __version__
 
     memory = psutil.virtual_memory().total / GIB
     facts = {
@@ -76,12 +117,10 @@ def _torch_build() -> str:
     torch = importlib.util.find_spec("torch")
     if torch is None or torch.origin is None:
         return ""
-    spec = importlib.util.spec_from_file_location("torch_version", Path(torch.origin).with_name("version.py"))
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
-    if getattr(build, "hip", None):
-        return f"built for ROCm {build.hip}"
-    return f"built for CUDA {build.cuda}" if getattr(build, "cuda", None) else "built for CPU"
+    build = runpy.run_path(str(Path(torch.origin).with_name("version.py")))
+    if build.get("hip"):
+        return f"built for ROCm {build['hip']}"
+    return f"built for CUDA {build['cuda']}" if build.get("cuda") else "built for CPU"
 
 
 def _commit() -> str:
@@ -93,53 +132,42 @@ def _commit() -> str:
     return f"(commit {said})"
 
 
-def _verdict(results: list[NotebookRun], *, profile: str, started: datetime) -> str:
-    stopped = [result.name for result in results if result.problem]
-    total = duration(sum(result.seconds for result in results))
+def _verdict(runs: Sequence[NotebookRun]) -> str:
+    stopped = [run.name for run in runs if run.problem]
     if stopped:
-        said = f"{len(stopped)} of {len(results)} notebooks stopped: {', '.join(stopped)}"
-    else:
-        said = "The notebook ran" if len(results) == 1 else f"All {len(results)} notebooks ran"
-        said += " from top to bottom"
-    when = started.strftime("%d %B %Y, %H:%M")
-    return f"""<header class="{"bad" if stopped else "good"}">
-<p class="over">Qwen-Image Workshop · {escape(profile)} profile</p>
-<h1>{escape(said)}</h1>
-<p>{when} · {total} in all · peak memory {_memory(max(results, key=lambda result: result.peak_bytes))}</p>
-<p class="note">{escape(MADE_BY.get(profile, ""))}</p>
-</header>"""
+        return f"{len(stopped)} of {len(runs)} notebooks stopped: {', '.join(stopped)}"
+    return ("The notebook" if len(runs) == 1 else f"All {len(runs)} notebooks") + " ran from top to bottom"
 
 
-def _memory(result: NotebookRun) -> str:
-    card = "" if result.card_bytes is None else f", {result.card_bytes / GIB:.1f} GiB on the GPU"
-    return f"{result.peak_bytes / GIB:.1f} GiB{card}"
+def _memory(run: NotebookRun) -> str:
+    card = "" if run.card_bytes is None else f", {run.card_bytes / GIB:.1f} GiB on the GPU"
+    return f"{run.peak_bytes / GIB:.1f} GiB{card}"
 
 
-def _failure(result: NotebookRun) -> str:
-    cell = result.failed_cell
-    details = ""
-    if cell:
-        details = f"<pre>{escape(cell.source)}</pre>"
-        details += f"<pre class='error'>{escape(cell.error)}</pre>" if cell.error else ""
-    idle = [str(other.number) for other in result.cells if other.state == NOT_RUN]
-    did_not = f"<p>Did not run: cell {', '.join(idle)}.</p>" if idle else ""
-    where = f", code cell {cell.number}" if cell else ""
-    title = escape(f"{result.name}{where}: {result.problem}")
-    return f"<section class='failure'><h2>{title}</h2>{details}{did_not}</section>"
+def _sections(run: NotebookRun) -> list[tuple[str, list[CellRun]]]:
+    grouped = itertools.groupby(run.cells, key=lambda cell: cell.heading)
+    return [(heading, list(cells)) for heading, cells in grouped]
 
 
-def _gallery(pictures: Path) -> str:
-    figures = [_picture(path, root=pictures.parent) for path in sorted(pictures.rglob("*.png"), key=_age)]
-    if not figures:
-        return ""
-    return f"<section><h2>What was drawn</h2><div class='pictures'>{''.join(figures)}</div></section>"
+def _longest(run: NotebookRun) -> float:
+    return max(1.0, *[cell.seconds for cell in run.cells])  # s; short cells get short bars
+
+
+def _first_line(cell: CellRun) -> str:
+    lines = cell.source.splitlines()
+    code = [text for text in lines if text.strip() and not text.lstrip().startswith("#")]
+    return (code or lines)[0]
+
+
+def _pictures(folder: Path) -> list[Picture]:
+    return [_picture(path, root=folder.parent) for path in sorted(folder.rglob("*.png"), key=_age)]
 
 
 def _age(path: Path) -> tuple[int, str]:
     return path.stat().st_mtime_ns, path.name
 
 
-def _picture(path: Path, *, root: Path) -> str:
+def _picture(path: Path, *, root: Path) -> Picture:
     from PIL import Image
 
     with Image.open(path) as image:
@@ -147,13 +175,9 @@ def _picture(path: Path, *, root: Path) -> str:
     facts = image.info
     prompt = str(facts.get("prompt", path.stem))
     made = [f"{key} {facts[key]}" for key in ("seed", "steps", "guidance") if key in facts]
-    line = " · ".join([*made, *[str(facts[key]) for key in ("made by",) if key in facts]])
-    alt = escape(str(facts.get("alt", prompt)))
-    link = escape(path.relative_to(root).as_posix())
-    return (
-        f"<figure><a href='{link}'><img src='{_embedded(image)}' alt='{alt}'></a>"
-        f"<figcaption><strong>{escape(prompt)}</strong><br>{escape(line)}</figcaption></figure>"
-    )
+    made += [str(facts[key]) for key in ("made by",) if key in facts]
+    link = path.relative_to(root).as_posix()
+    return Picture(link, _embedded(image), str(facts.get("alt", prompt)), prompt, " · ".join(made))
 
 
 def _embedded(image: Image.Image) -> str:
@@ -171,56 +195,21 @@ def _data_uri(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _notebook(result: NotebookRun) -> str:
-    longest = max(1.0, *[cell.seconds for cell in result.cells])  # s; short cells get short bars
-    rows, heading = [], None
-    for cell in result.cells:
-        if cell.heading != heading:
-            heading = cell.heading
-            rows.append(f"<tr class='heading'><th colspan='4'>{escape(heading)}</th></tr>")
-        rows.append(_row(cell, longest=longest))
-    shown = "".join(figure for cell in result.cells for figure in _shown(cell))
-    outputs = f"<details><summary>Pictures in this notebook</summary>{shown}</details>" if shown else ""
-    link = escape(result.name + ".ipynb")
-    mark = "✗" if result.problem else "✓"
-    return f"""<section><h2>{mark} <a href="{link}">{escape(result.name)}</a></h2>
-<p>{len(result.cells)} code cells · {duration(result.seconds)} · peak memory {_memory(result)}</p>
-<div class="scroll"><table>
-<thead><tr><th>cell</th><th>begins with</th><th class="seconds">seconds</th><th></th></tr></thead>
-<tbody>{"".join(rows)}</tbody></table></div>{outputs}</section>"""
+def _outputs(run: NotebookRun) -> list[Output]:
+    return [output for cell in run.cells for output in _shown(cell)]
 
 
-def _row(cell: CellRun, *, longest: float) -> str:
-    code = [text for text in cell.source.splitlines() if text.strip() and not text.lstrip().startswith("#")]
-    first = code[0] if code else cell.source.splitlines()[0]
-    seconds = f"{cell.seconds:.1f}" if cell.state != NOT_RUN else "not run"
-    width = 100 * cell.seconds / longest
-    state = cell.state.replace(" ", "-")
-    return (
-        f"<tr class='{state}'><td>{cell.number}</td><td><code>{escape(first)}</code></td>"
-        f"<td class='seconds'>{seconds}</td><td class='bar'><i style='width:{width:.1f}%'></i></td></tr>"
-    )
+def _shown(cell: CellRun) -> list[Output]:
+    from markupsafe import Markup
 
-
-def _shown(cell: CellRun) -> list[str]:
-    """Take the pictures out of a cell's outputs: the gallery's own HTML as it is, plots as figures."""
-    figures = []
+    found = []
     for output in cell.outputs:
         data = output.get("data", {})
-        page = "".join(data.get("text/html", ""))
+        page = data.get("text/html", "")
         if "<figure" in page and "<script" not in page:
-            figures.append(f"<div class='output'>{page}</div>")
+            found.append(Output(Markup(page)))  # the gallery wrote it, and escaped what is in it
         elif "image/png" in data:
-            png = "".join(data["image/png"]).replace("\n", "")
-            words = escape(f"{cell.heading} (cell {cell.number})".strip())
-            img = f"<img src='data:image/png;base64,{png}' alt='{words}'>"
-            figures.append(f"<figure class='output'>{img}<figcaption>{words}</figcaption></figure>")
-    return figures
-
-
-def _machine() -> str:
-    rows = [f"<tr><th>{escape(key)}</th><td>{escape(value)}</td></tr>" for key, value in versions().items()]
-    return f"""<section><h2>Made with</h2>
-<div class="scroll"><table class="facts"><tbody>{"".join(rows)}</tbody></table></div>
-<p class="note">Memory is the resident memory of the kernel and of what it starts, sampled every 0.2 s.
-Seconds include saving the notebook after each cell.</p></section>"""
+            words = f"{cell.heading} (cell {cell.number})".strip()
+            png = data["image/png"].replace("\n", "")
+            found.append(Output(data=f"data:image/png;base64,{png}", alt=words))
+    return found
