@@ -26,7 +26,7 @@ from workshop.units import GB, GIB, duration
 REPORT = profiles.POCKET / "report.json"
 NOT_MEASURED, NOT_REHEARSED = "not measured yet", "not rehearsed yet"
 
-# The DiT's shape: lessons.dit_parameters makes the catalogue's number of parameters from it.
+# The DiT's shape: models.dit_parameters makes the catalogue's number of parameters from it.
 BLOCKS, HEADS, HEAD_WIDTH = 60, 24, 128
 WIDTH = HEADS * HEAD_WIDTH
 SCALE, CHANNELS, PATCH = 8, 16, 2  # image px of a latent px; latent channels; latent px of a token's side

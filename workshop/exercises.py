@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import edit, lessons, loading, lora, models, profiles, units
+from workshop import guards, loading, looking, lora, models, profiles, prompts, units
 from workshop.training import dataset
 from workshop.units import GB, GIB
 
@@ -166,8 +166,8 @@ def _shorter_prompt(prompt: str, pipe: QwenImagePipeline) -> Verdict:
 
 @exercise("bytes a token")
 def _bytes_a_token(rate: Callable[[str], float], pipe: QwenImagePipeline) -> Verdict:
-    expected = [len(text.encode()) / tokens(pipe, text) for text in lessons.SCENE.values()]
-    yours = [rate(text) for text in lessons.SCENE.values()]
+    expected = [len(text.encode()) / tokens(pipe, text) for text in prompts.SCENE.values()]
+    yours = [rate(text) for text in prompts.SCENE.values()]
     if None in yours:
         return Verdict(False, "None", _numbers(expected), "len(text.encode()) counts bytes")
     solved = all(abs(a - b) < 0.01 for a, b in zip(yours, expected, strict=True))
@@ -232,7 +232,7 @@ def _patch_nothing(
 
 @exercise("a prompt unread")
 def _prompt_unread(with_and_without: Sequence[Image.Image]) -> Verdict:
-    apart = lessons.difference(*with_and_without)
+    apart = looking.difference(*with_and_without)
     hint = "at which guidance is the pass with the negative prompt left out?"
     return Verdict(apart == 0, f"{apart:.2f} levels apart", "0.00 levels: the same picture", hint)
 
@@ -267,7 +267,7 @@ def _no_list(references: object) -> Verdict:
 
 def _refused(name: str, references: object, words: str, hint: str) -> Verdict:
     try:
-        edit.check(name, references)
+        guards.check_references(name, references)
     except ValueError as error:
         return Verdict(words in str(error), str(error), f"a message with: {words}", hint)
     return Verdict(False, f"{name} takes it", f"a message with: {words}", hint)

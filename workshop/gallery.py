@@ -133,6 +133,11 @@ def show(
     display(HTML(figures(pictures, texts, alts=alts, columns=columns, crisp=crisp, width=width)))
 
 
+def caption(profile: profiles.Profile, *facts: object) -> str:
+    """Write a picture's caption: the facts, and whose picture it is."""
+    return " · ".join([*map(str, facts), profile.label])
+
+
 def in_notebook() -> bool:
     """Say whether this runs in a kernel, where pictures can be shown."""
     try:

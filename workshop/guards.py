@@ -1,8 +1,11 @@
-"""What a pipeline can make of a prompt and of a number of steps: an empty prompt and a single step are
-errors, a prompt that is too long is a warning.
+"""What stands in front of DiffSynth: prompts, steps and reference pictures are checked before it computes.
 
-Source: diffsynth 2.1.12, pipelines/qwen_image.py, QwenImageUnit_PromptEmbedder: it takes anything for a
-prompt, cuts it after 4,096 tokens without a word, and says from 990 on that 512 were the most in training.
+An empty prompt, a single step and references that a model has not learned to take are errors; a prompt that
+is too long is a warning.
+
+Source: diffsynth 2.1.12, pipelines/qwen_image.py. QwenImageUnit_PromptEmbedder takes anything for a prompt,
+cuts it after 4,096 tokens without a word, and says from 990 on that 512 were the most in training. It chooses
+the single-picture or the numbered template by the type of edit_image, not by what the model was trained on.
 """
 
 from __future__ import annotations
@@ -11,13 +14,18 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
 
 LONGEST = 512  # tokens the real model was trained on; the pocket's text encoder carries its own number
 CUT = 4096  # tokens DiffSynth hands on
+# The most references each pipeline has learned to take; 3 is what the model card of Edit-2509 says.
+MOST = {"Qwen-Image": 0, "Qwen-Image-Edit": 1, "Qwen-Image-Edit-2509": 3}
+SIDE = 16  # image px of a token's side; DiffSynth cuts a reference into such squares
+OPEN = "Open it first: PIL.Image.open(path)."
 
 
-def check(pipe: QwenImagePipeline, prompt: object) -> None:
+def check_prompt(pipe: QwenImagePipeline, prompt: object) -> None:
     """Raise for a prompt that says nothing; warn of one longer than the text encoder was trained on.
 
     Raises TypeError for what is no text, ValueError for an empty one.
@@ -54,9 +62,28 @@ def check_steps(pipe: QwenImagePipeline) -> None:
         )
 
 
-def guard(pipe: QwenImagePipeline) -> None:
-    """Let the pipeline check its steps and its prompt before it computes anything; the negative prompt may be
-    empty."""
+def check_references(name: str, references: object, *, auto_resize: bool = False) -> None:
+    """Raise unless `references` is an edit_image that this pipeline has learned and DiffSynth can read.
+
+    auto_resize: DiffSynth brings the pictures to a size that fits, as edit_image_auto_resize=True makes it
+
+    Raises TypeError for what is no picture, OSError for a picture that cannot be read, else ValueError.
+
+    >>> from PIL import Image
+    >>> check_references("Qwen-Image-Edit", Image.new("RGB", (128, 128)))
+    """
+    from PIL import Image
+
+    listed = isinstance(references, list | tuple)
+    if not listed and not isinstance(references, Image.Image):
+        raise TypeError(f"edit_image must be a picture, or a list of them; got {_kind(references)}. {OPEN}")
+    _check_number(name, len(references) if listed else None)
+    for number, picture in enumerate(references if listed else [references], 1):
+        _check_picture(number, picture, auto_resize=auto_resize)
+
+
+def guard_prompts(pipe: QwenImagePipeline) -> None:
+    """Make the pipeline check its steps and its prompt first; the negative prompt may be empty."""
     from diffsynth.diffusion.base_pipeline import PipelineUnit
 
     class PromptCheck(PipelineUnit):
@@ -68,7 +95,90 @@ def guard(pipe: QwenImagePipeline) -> None:
             inputs_nega: dict[str, Any],
         ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
             check_steps(pipe)
-            check(pipe, inputs_posi["prompt"])
+            check_prompt(pipe, inputs_posi["prompt"])
             return inputs_shared, inputs_posi, inputs_nega
 
     pipe.units.insert(0, PromptCheck(take_over=True))
+
+
+def guard_references(pipe: QwenImagePipeline, name: str) -> None:
+    """Make the pipeline check its edit_image before it computes anything."""
+    from diffsynth.diffusion.base_pipeline import PipelineUnit
+
+    class ReferenceCheck(PipelineUnit):
+        def process(self, pipe: QwenImagePipeline, edit_image: object, edit_image_auto_resize: bool) -> dict:
+            if edit_image is not None:
+                check_references(name, edit_image, auto_resize=bool(edit_image_auto_resize))
+            return {}
+
+    pipe.units.insert(0, ReferenceCheck(input_params=("edit_image", "edit_image_auto_resize")))
+
+
+def with_image_positions(text_encoder: torch.nn.Module) -> torch.nn.Module:
+    """Give a reference picture's tokens their 3-D positions (time, height, width); returns the encoder.
+
+    DiffSynth 2.1.12 does not pass mm_token_type_ids, and transformers 5 then counts a picture's tokens like
+    words, in one dimension. A hook adds it: 1 for a picture's token, 0 for text.
+    Without a picture nothing changes.
+    """
+    if getattr(text_encoder, "has_image_positions", False):
+        return text_encoder
+
+    def add_token_types(
+        module: torch.nn.Module, args: tuple, kwargs: dict[str, Any]
+    ) -> tuple[tuple, dict[str, Any]]:
+        ids = args[0] if args else kwargs.get("input_ids")
+        if ids is not None and kwargs.get("image_grid_thw") is not None:
+            kwargs.setdefault("mm_token_type_ids", (ids == module.config.image_token_id).int())
+        return args, kwargs
+
+    text_encoder.register_forward_pre_hook(add_token_types, with_kwargs=True)
+    text_encoder.has_image_positions = True
+    return text_encoder
+
+
+def _check_number(name: str, count: int | None) -> None:
+    """count: how long the list is; None for one picture that is not in a list"""
+    most = MOST[name]
+    came = "one picture without a list" if count is None else f"a list of {count}"
+    if most == 0:
+        raise ValueError(
+            f"{name} takes no reference picture, got {came}. "
+            'Load a pipeline that edits: loading.load_pipeline("Qwen-Image-Edit").'
+        )
+    if most == 1 and count is not None:
+        raise ValueError(
+            f"{name} takes one reference picture, without a list; got {came}. "
+            "Pass edit_image=picture, or load Qwen-Image-Edit-2509, which takes a list."
+        )
+    if most > 1 and (count is None or not 1 <= count <= most):
+        raise ValueError(
+            f"{name} takes a list of 1 to {most} reference pictures, got {came}. "
+            "Pass edit_image=[picture], or [first, second]."
+        )
+
+
+def _check_picture(number: int, picture: object, *, auto_resize: bool) -> None:
+    from PIL import Image
+
+    if not isinstance(picture, Image.Image):
+        raise TypeError(f"Reference {number} must be a picture, got {_kind(picture)}. {OPEN}")
+    try:
+        picture.load()  # PIL reads a file's pixels only when somebody asks for them
+    except (OSError, SyntaxError, ValueError) as error:
+        raise OSError(
+            f"Reference {number} cannot be read ({error}). Its file is damaged: copy it or make it again."
+        ) from error
+    if picture.mode != "RGB":
+        raise ValueError(
+            f'Reference {number} must be RGB, got {picture.mode}. Convert it: picture.convert("RGB").'
+        )
+    if not auto_resize and (picture.width % SIDE or picture.height % SIDE):
+        raise ValueError(
+            f"Reference {number} must have sides that are multiples of {SIDE} px, got "
+            f"{picture.width}×{picture.height}. Resize it, or pass edit_image_auto_resize=True."
+        )
+
+
+def _kind(value: object) -> str:
+    return repr(value) if isinstance(value, str) else f"a {type(value).__name__}"

@@ -16,7 +16,6 @@ from workshop import guards, memory, profiles, units
 from workshop import models as catalogue
 
 if TYPE_CHECKING:
-    import torch
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
 
 WEIGHTS = ("dit", "text_encoder", "vae")  # read by DiffSynth's model pool, in this order
@@ -128,9 +127,9 @@ def load_pipeline(name: str = "Qwen-Image", *, profile: profiles.Profile | None 
             _parts[key] = _part(pipe, role)
         else:
             setattr(pipe, role, _parts[key])
-    with_image_positions(pipe.text_encoder)
-    _guard_references(pipe, name)
-    guards.guard(pipe)
+    guards.with_image_positions(pipe.text_encoder)
+    guards.guard_references(pipe, name)
+    guards.guard_prompts(pipe)
     _pipelines[name] = (profile, pipe)
     shared = [role for role in keys if role not in fresh]
     if shared:
@@ -218,29 +217,6 @@ def explain_shortage(doing: str) -> Iterator[None]:
         raise MemoryError(f"The {where} ran out of memory while {doing}. {_told(here)} {remedy}") from error
 
 
-def with_image_positions(text_encoder: torch.nn.Module) -> torch.nn.Module:
-    """Give a reference picture's tokens their 3-D positions (time, height, width); returns the encoder.
-
-    DiffSynth 2.1.12 does not pass mm_token_type_ids, and transformers 5 then counts a picture's tokens like
-    words, in one dimension. A hook adds it: 1 for a picture's token, 0 for text.
-    Without a picture nothing changes.
-    """
-    if getattr(text_encoder, "has_image_positions", False):
-        return text_encoder
-
-    def add_token_types(
-        module: torch.nn.Module, args: tuple, kwargs: dict[str, Any]
-    ) -> tuple[tuple, dict[str, Any]]:
-        ids = args[0] if args else kwargs.get("input_ids")
-        if ids is not None and kwargs.get("image_grid_thw") is not None:
-            kwargs.setdefault("mm_token_type_ids", (ids == module.config.image_token_id).int())
-        return args, kwargs
-
-    text_encoder.register_forward_pre_hook(add_token_types, with_kwargs=True)
-    text_encoder.has_image_positions = True
-    return text_encoder
-
-
 def _keys(name: str, profile: profiles.Profile) -> dict[str, Key]:
     parts = catalogue.pipeline_parts(name).items()
     return {role: (profile.models, model.repo, role) for role, (model, _) in parts}
@@ -273,12 +249,6 @@ def _remedy(here: Mapping[str, int], missing: int) -> str:
     if here:
         return "Free all: loading.free()."
     return "Another process holds it, or there is too little: end that process, or use the pocket profile."
-
-
-def _guard_references(pipe: QwenImagePipeline, name: str) -> None:
-    from workshop import edit  # needs PIL, which a check of files does not
-
-    edit.guard(pipe, name)
 
 
 def _check_files(name: str, profile: profiles.Profile, sources: dict[str, tuple]) -> None:

@@ -42,6 +42,8 @@ FAMILIES = (
     (r"lora_te|text_model|text_encoder|language_model", "a text encoder"),
 )
 
+WHOSE = {"Qwen-Image": "the real Qwen-Image's", "pocket": "the pocket model's"}  # as a message names it
+
 
 @dataclass(frozen=True)
 class File:
@@ -215,13 +217,11 @@ def _forms(sizes: Sizes) -> set[str]:
 
 def _shape(sizes: Sizes) -> str:
     """Name a Qwen-Image DiT by its blocks and its width, the smallest side of any layer in them."""
-    from workshop.pocket.model.architecture import BLOCKS, WIDTH
-
     numbers = [re.match(r"transformer_blocks\.(\d+)\.", name) for name in sizes]
     blocks = 1 + max((int(number[1]) for number in numbers if number), default=-1)
     inside = [min(size) for size, number in zip(sizes.values(), numbers, strict=True) if number]
     width = min(inside, default=0)
-    known = {(60, 3072): "the real Qwen-Image's", (BLOCKS, WIDTH): "the pocket model's"}
+    known = {(shape.blocks, shape.width): WHOSE[name] for name, shape in models.DIT_SHAPES.items()}
     whose = known.get((blocks, width), "none of this workshop's")
     return f"a Qwen-Image DiT of {blocks} blocks, width {width}: {whose}"
 

@@ -60,6 +60,23 @@ class Model:
 
 
 @dataclass(frozen=True)
+class DiTShape:
+    """What the size of a Qwen-Image DiT follows from."""
+
+    blocks: int
+    width: int  # D of an image token
+    head: int  # D of one attention head
+    text: int  # D of the text encoder
+
+
+# Source of the first: diffsynth 2.1.12, models/qwen_image_dit.py, QwenImageDiT.
+DIT_SHAPES = {
+    "Qwen-Image": DiTShape(blocks=60, width=3072, head=128, text=3584),
+    "pocket": DiTShape(blocks=6, width=192, head=32, text=192),
+}
+
+
+@dataclass(frozen=True)
 class Problem:
     """A file that DiffSynth could not use, and why."""
 
@@ -149,6 +166,34 @@ def pipeline_bytes(names: Sequence[str]) -> int:
     """Count the bytes of these pipelines in bf16, what they share once; activations are not in it."""
     parts = {(m.repo, p.role): p for name in names for m, p in pipeline_parts(name).values()}
     return sum(2 * part.parameters for part in parts.values())
+
+
+def dit_parameters(*, blocks: int, width: int, head: int, text: int) -> int:
+    """Predict the DiT's parameters from its shape.
+
+    width: D of an image token; head: D of one attention head; text: D of the text encoder
+
+    >>> dit_parameters(blocks=60, width=3072, head=128, text=3584)
+    20430401088
+    """
+    # Two streams a block, image and text: modulation 6 D² + 6 D, attention 4 D² + 4 D, MLP 8 D² + 5 D each.
+    block = 36 * width**2 + 30 * width + 4 * head  # + four norms of the heads
+    entrance = (64 + 1) * width + text + (text + 1) * width  # a token is 2×2 latent px of 16 channels
+    time = (256 + 1) * width + (width + 1) * width
+    leaving = (width + 1) * 2 * width + (width + 1) * 64
+    return blocks * block + entrance + time + leaving
+
+
+def bill(names: Sequence[str] = tuple(PIPELINES)) -> list[tuple[str, int, int]]:
+    """Add up pipelines: one line each, all lines summed, and what is left if shared parts count once.
+
+    returns: (what, parameters, bytes in bf16)
+    """
+    parts = {name: pipeline_parts(name).values() for name in names}
+    counts = {name: sum(part.parameters for _, part in parts[name]) for name in names}
+    once = pipeline_bytes(names) // 2  # bf16: two bytes a parameter
+    lines = [*counts.items(), ("sum of the lines", sum(counts.values())), ("shared parts once", once)]
+    return [(name, count, 2 * count) for name, count in lines]
 
 
 def table() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from workshop import gallery, lessons, lora
+from workshop import drawing, gallery, lora
 from workshop.training import loop as training
 from workshop.training import losses
 
@@ -49,11 +49,16 @@ class Playground:
         """Draw what the widgets say, show it with its settings, and return it."""
         prompt, seed = self.prompt.value.strip(), self.seed.value
         steps, guidance = self.steps.value, self.guidance.value
-        picture = lessons.draw(
-            self.pipe, prompt, size=self.profile.size, seed=seed, steps=steps, guidance=guidance
+        picture = drawing.draw(
+            self.pipe,
+            prompt,
+            size=self.profile.size,
+            seed=seed,
+            num_inference_steps=steps,
+            cfg_scale=guidance,
         )
         facts = (prompt, f"seed {seed}", f"{steps} steps", f"guidance {guidance:g}", *self.told())
-        gallery.show(picture, lessons.caption(self.profile, *facts))
+        gallery.show(picture, gallery.caption(self.profile, *facts))
         return picture
 
     def told(self) -> list[str]:
@@ -113,20 +118,21 @@ class EditPlayground(Playground):
         names = [self.first.value, self.second.value] if self.listed else [self.first.value]
         names = [name for name in names if name != self.NOBODY]
         chosen = [self.pictures[name] for name in names]
-        prompt, settings = self.prompt.value.strip(), {"seed": self.seed.value, "steps": self.steps.value}
-        picture = lessons.draw(
+        prompt, seed = self.prompt.value.strip(), self.seed.value
+        steps, guidance = self.steps.value, self.guidance.value
+        picture = drawing.draw(
             self.pipe,
             prompt,
-            **settings,
             size=self.profile.size,
-            guidance=self.guidance.value,
+            seed=seed,
+            num_inference_steps=steps,
+            cfg_scale=guidance,
             negative_prompt=self.negative.value,
             edit_image=chosen if self.listed else chosen[0],
             edit_image_auto_resize=False,
         )
-        made = [f"{name} {value}" for name, value in settings.items()]
-        facts = (f"{' and '.join(names)}: {prompt}", *made, f"guidance {self.guidance.value:g}")
-        gallery.show(picture, lessons.caption(self.profile, *facts))
+        facts = (f"seed {seed}", f"{steps} steps", f"guidance {guidance:g}")
+        gallery.show(picture, gallery.caption(self.profile, f"{' and '.join(names)}: {prompt}", *facts))
         return picture
 
 

@@ -80,3 +80,18 @@ NEGATIVE_PROMPT = (
     "O-shaped deformities."
 )
 """What the workshop's edit prompt must not become: bad hands, a big head, harsh sun, twisted legs."""
+
+LANGUAGES = {"English": "en", "Korean": "ko", "Kannada": "kn", "Chinese": "zh"}
+SCENE = {name: WORKSHOP_PROMPTS[f"man with flowers ({code})"].text for name, code in LANGUAGES.items()}
+"""One scene, a man with flowers at a table, in each language."""
+
+ASKED = WORKSHOP_PROMPTS["man with flowers (en)"].named
+"""What all texts of the scene ask for: attribute to value."""
+
+FULL_FIGURE = WORKSHOP_PROMPTS["woman in the forest"].named
+"""What the workshop's edit instruction asks for."""
+
+PORTRAIT = WORKSHOP_PROMPTS["portrait"].text
+DOG, JUMPING = WORKSHOP_PROMPTS["dog"].text, WORKSHOP_PROMPTS["dog jumping"].text
+UNRELATED = JUMPING
+"""A prompt that shares no word with the scene."""

@@ -8,7 +8,7 @@ import random
 import pytest
 from PIL import Image
 
-from workshop import loading, profiles, prompts
+from workshop import loading, looking, profiles, prompts
 from workshop.pocket.measure import __main__ as command
 from workshop.pocket.measure import base, family, pictures
 from workshop.pocket.world import captions, draw, scenes
@@ -65,7 +65,7 @@ def test_instructions_say_nothing_of_the_identity_they_are_judged_by():
 
 def test_shading_and_texture_are_detail():
     chosen = [scenes.random_scene(random.Random(i)) for i in range(12)]
-    plain, rich = ([pictures.detail(draw.to_image(s, 128, rich=finish)) for s in chosen] for finish in (0, 1))
+    plain, rich = ([looking.detail(draw.to_image(s, 128, rich=finish)) for s in chosen] for finish in (0, 1))
     assert family.auc(plain, rich) > 0.95
     assert family.auc([1.0, 2.0], [1.0, 2.0]) == 0.5
 

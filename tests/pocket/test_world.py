@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from workshop.pocket.world import draw, scenes
+from workshop.pocket.world import dog, draw, scenes
 
 
 def pixels(scene: scenes.Scene, *, rich: bool = False) -> np.ndarray:
@@ -104,3 +105,17 @@ def test_nothing_is_drawn_by_a_name_that_scenes_do_not_know():
     assert set(draw.DRAW) == set(scenes.KINDS)
     assert set(draw.DOG) == set(scenes.DOG_POSES)
     assert set(draw.GARMENT_FRONT) == set(scenes.GARMENTS)
+
+
+def test_the_dog_is_drawn_again_byte_for_byte(tmp_path: Path) -> None:
+    dog.make(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 6
+    for path in tmp_path.iterdir():
+        assert path.read_bytes() == (dog.FOLDER / path.name).read_bytes(), path.name
+
+
+def test_the_dog_wears_markings_that_no_dog_of_the_base_model_has_together() -> None:
+    rng = random.Random(0)
+    worn = [scenes.random_dog(rng).markings for _ in range(500)]
+    assert len(dog.DOG.markings) == 2 and not any(set(dog.DOG.markings) <= set(one) for one in worn)
+    assert all(pose != "jumping" for _, _, _, pose, _ in dog.PICTURES)

@@ -13,7 +13,7 @@ import pytest
 
 from presenter import facts, runtimes
 from presenter.runtimes import Runtime
-from workshop import lessons, models
+from workshop import models
 
 
 def text(name: str) -> str:
@@ -48,7 +48,7 @@ def test_what_is_shared_is_counted_once() -> None:
 
 def test_shape_of_the_dit_gives_the_catalogues_number_of_parameters() -> None:
     shape = {"blocks": facts.BLOCKS, "width": facts.WIDTH, "head": facts.HEAD_WIDTH}
-    assert lessons.dit_parameters(**shape, text=3584) == models.MODELS["Qwen-Image"].part("dit").parameters
+    assert models.dit_parameters(**shape, text=3584) == models.MODELS["Qwen-Image"].part("dit").parameters
 
 
 def test_shape_of_the_lora_gives_the_catalogues_size() -> None:

@@ -1,4 +1,4 @@
-"""Every DiffSynth name and keyword that notebooks and lessons use exists in the pinned release."""
+"""Every DiffSynth name and keyword that notebooks and their helpers use exists in the pinned release."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOURCES = [
     *notebooks.find(),
     *(
         REPO / "workshop" / f"{name}.py"
-        for name in ("lessons", "exercises", "playground", "loading", "lora", "guards")
+        for name in ("drawing", "exercises", "playground", "loading", "lora", "guards")
     ),
 ]
 UNKNOWN = object()  # what only exists once weights are loaded
@@ -134,8 +134,8 @@ def test_the_contract_sees_the_calls_of_the_inference_notebook(roots: dict[str, 
     )
 
 
-def test_the_contract_sees_through_the_lessons(roots: dict[str, Any]) -> None:
-    calls = judge(code_of(REPO / "workshop" / "lessons.py"), roots).calls
+def test_the_contract_sees_through_the_helpers(roots: dict[str, Any]) -> None:
+    calls = judge(code_of(REPO / "workshop" / "drawing.py"), roots).calls
     assert {"pipe", "pipe.step", "pipe.vae.decode", "pipe.cfg_guided_model_fn"} <= set(calls)
 
 

@@ -244,3 +244,7 @@ def test_without_a_profile_saving_says_what_to_call(monkeypatch):
     monkeypatch.setattr(profiles, "_current", None)
     with pytest.raises(RuntimeError, match=r"profiles\.use\(\)"):
         gallery.save(picture(), "dog", **HOW)
+
+
+def test_a_caption_of_the_pocket_profile_says_that_it_is_the_pocket_model() -> None:
+    assert gallery.caption(POCKET, "seed 0", 40) == "seed 0 · 40 · pocket model"

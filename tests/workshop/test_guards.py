@@ -1,4 +1,4 @@
-"""Prompts: an empty one is an error, a long one a warning, and the limits are those of the sources."""
+"""An empty prompt is an error and a long one a warning; wrong references are refused in clear words."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import inspect
 import random
 import warnings
 from itertools import islice
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from workshop import guards, prompts
+from tests.support.people import MAN, SQUARE, WOMAN
+from workshop import guards, models, prompts
 from workshop.pocket.world import captions, scenes
 from workshop.profiles import POCKET
 
@@ -23,6 +26,7 @@ class Words:
         return SimpleNamespace(input_ids=text.split())
 
 
+EDIT, MULTI = "Qwen-Image-Edit", "Qwen-Image-Edit-2509"
 REAL = SimpleNamespace(tokenizer=Words(), text_encoder=SimpleNamespace())
 SMALL = SimpleNamespace(tokenizer=Words(), text_encoder=SimpleNamespace(longest_prompt=120))
 
@@ -30,26 +34,26 @@ SMALL = SimpleNamespace(tokenizer=Words(), text_encoder=SimpleNamespace(longest_
 @pytest.mark.parametrize("prompt", ["", "  \n\t"])
 def test_an_empty_prompt_says_what_to_do(prompt: str) -> None:
     with pytest.raises(ValueError, match=r"The prompt is empty\. Say what .*cfg_scale=0"):
-        guards.check(REAL, prompt)
+        guards.check_prompt(REAL, prompt)
 
 
 @pytest.mark.parametrize(("prompt", "kind"), [(None, "NoneType"), (["a dog", "a cat"], "list")])
 def test_what_is_no_text_is_named(prompt: object, kind: str) -> None:
     with pytest.raises(TypeError, match=f"A prompt is one text, got {kind}"):
-        guards.check(REAL, prompt)
+        guards.check_prompt(REAL, prompt)
 
 
 @pytest.mark.parametrize(("pipe", "longest"), [(REAL, 512), (SMALL, 120)])
 def test_a_prompt_longer_than_any_in_training_is_warned_of_with_both_numbers(pipe: Any, longest: int) -> None:
-    guards.check(pipe, "dog " * longest)  # warnings are errors here
+    guards.check_prompt(pipe, "dog " * longest)  # warnings are errors here
     words = rf"has {longest + 1} tokens, .* trained on {longest} at most: .* not at all\. Say it shorter"
     with pytest.warns(UserWarning, match=words):
-        guards.check(pipe, "dog " * (longest + 1))
+        guards.check_prompt(pipe, "dog " * (longest + 1))
 
 
 def test_a_prompt_that_will_be_cut_off_is_told_so() -> None:
     with pytest.warns(UserWarning, match=r"has 4,097 tokens, .*After 4,096 tokens it is cut off"):
-        guards.check(REAL, "dog " * 4097)
+        guards.check_prompt(REAL, "dog " * 4097)
 
 
 def test_the_limits_of_the_real_model_are_those_that_diffsynth_states() -> None:
@@ -79,7 +83,7 @@ def test_a_guarded_pipeline_refuses_an_empty_prompt_before_it_computes_anything(
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
 
     pipe = QwenImagePipeline(device="cpu", torch_dtype=torch.float32)  # no weights: computing would fail
-    guards.guard(pipe)
+    guards.guard_prompts(pipe)
     with pytest.raises(ValueError, match="The prompt is empty"):
         pipe("", progress_bar_cmd=iter)
 
@@ -89,7 +93,7 @@ def test_a_single_step_is_refused_because_its_picture_would_be_black() -> None:
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
 
     pipe = QwenImagePipeline(device="cpu", torch_dtype=torch.float32)
-    guards.guard(pipe)
+    guards.guard_prompts(pipe)
     with pytest.raises(ValueError, match="num_inference_steps=1 gives no picture: .* Ask for 2 or more"):
         pipe("a dog", num_inference_steps=1, progress_bar_cmd=iter)
     pipe.scheduler.set_timesteps(2, dynamic_shift_len=64)
@@ -101,10 +105,82 @@ def test_a_guard_lets_a_good_prompt_and_an_empty_negative_one_through() -> None:
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
 
     pipe = QwenImagePipeline(device="cpu", torch_dtype=torch.float32)
-    guards.guard(pipe)
+    guards.guard_prompts(pipe)
     pipe.tokenizer = Words()
     pipe.scheduler.set_timesteps(40, dynamic_shift_len=64)
     inputs = ({"cfg_scale": 4.0}, {"prompt": "a dog"}, {"negative_prompt": ""})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert pipe.unit_runner(pipe.units[0], pipe, *inputs) == inputs
+
+
+# References
+
+
+def test_it_is_known_of_each_pipeline_how_many_references_it_takes() -> None:
+    assert guards.MOST.keys() == models.PIPELINES.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "references"),
+    [(EDIT, SQUARE), (MULTI, [SQUARE]), (MULTI, (SQUARE, SQUARE)), (MULTI, [SQUARE, WOMAN, MAN])],
+)
+def test_what_the_model_has_learned_passes(name: str, references: object) -> None:
+    guards.check_references(name, references)
+
+
+@pytest.mark.parametrize(
+    ("name", "references", "said"),
+    [
+        (
+            EDIT,
+            [SQUARE, SQUARE],
+            "Edit takes one reference picture, without a list; got a list of 2. Pass edi",
+        ),
+        (EDIT, [SQUARE], "got a list of 1. Pass edit_image=picture, or load Qwen-Image-Edit-2509"),
+        (MULTI, SQUARE, "takes a list of 1 to 3 reference pictures, got one picture without a list. Pass ed"),
+        (MULTI, [], r"got a list of 0\. Pass edit_image=\[picture\]"),
+        (MULTI, [SQUARE] * 4, "takes a list of 1 to 3 reference pictures, got a list of 4"),
+        ("Qwen-Image", SQUARE, r"Qwen-Image takes no reference picture, got one .*load_pipeline\(.*Edit"),
+        (EDIT, SQUARE.convert("RGBA"), r'1 must be RGB, got RGBA. Convert it: picture.convert\("RGB"\)'),
+        (MULTI, [SQUARE, SQUARE.convert("L")], "Reference 2 must be RGB, got L"),
+        (
+            EDIT,
+            SQUARE.resize((120, 128)),
+            "multiples of 16 px, got 120×128. Resize it, or pass edit_image_auto",
+        ),
+    ],
+)
+def test_what_it_has_not_learned_says_what_came_what_is_needed_and_what_to_do(
+    name: str, references: object, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        guards.check_references(name, references)
+
+
+@pytest.mark.parametrize(
+    ("name", "references", "said"),
+    [
+        (EDIT, "face.png", r"a picture, or a list of them; got 'face.png'. Open it first: PIL.Image.open"),
+        (MULTI, [SQUARE, "man.png"], "Reference 2 must be a picture, got 'man.png'. Open it first"),
+        (MULTI, [3], "Reference 1 must be a picture, got a int"),
+    ],
+)
+def test_what_is_no_picture_says_how_to_open_one(name: str, references: object, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        guards.check_references(name, references)
+
+
+def test_a_picture_whose_file_is_cut_short_is_found_before_anything_is_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "cut.png"
+    WOMAN.save(path)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with (
+        Image.open(path) as opened,
+        pytest.raises(OSError, match=r"Reference 2 cannot be read \(.+\)\. Its file is damaged: copy it"),
+    ):
+        guards.check_references(MULTI, [SQUARE, opened])
+
+
+def test_with_auto_resize_any_size_will_do() -> None:
+    guards.check_references(EDIT, SQUARE.resize((120, 90)), auto_resize=True)

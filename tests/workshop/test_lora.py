@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.fake_weights import safetensors
-from workshop import exercises, lessons, loading, lora, models, playground
+from workshop import drawing, exercises, loading, looking, lora, models, playground
 from workshop.profiles import POCKET, Profile
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory, pocket: torch.nn.Module) 
 
 
 def draw(pipe: QwenImagePipeline) -> Image.Image:
-    return lessons.draw(pipe, "a dog", size=128, seed=3, steps=2)
+    return drawing.draw(pipe, "a dog", size=128, seed=3, num_inference_steps=2)
 
 
 def test_diffsynth_itself_patches_nothing_and_raises_nothing(
@@ -294,7 +294,7 @@ def test_hot_loading_changes_the_picture_and_clearing_brings_it_back_bit_for_bit
 ) -> None:
     before = draw(pipe)
     lora.load(pipe, stand_in(1))
-    assert lessons.difference(draw(pipe), before) > 1
+    assert looking.difference(draw(pipe), before) > 1
     pipe.clear_lora()
     assert draw(pipe).tobytes() == before.tobytes()
 
@@ -322,7 +322,7 @@ def test_strengths_add_up(
             lora.load(pipe, stand_in(seed), strength=strength)
         pictures.append(draw(pipe))
     # float32 sums in another order: a pixel may fall on the other side of a level here and there
-    assert lessons.difference(*pictures) < 0.05
+    assert looking.difference(*pictures) < 0.05
 
 
 def test_merged_equals_unmerged_and_stays(pipe: QwenImagePipeline, stand_in: Callable[[int], Path]) -> None:
@@ -338,8 +338,8 @@ def test_merged_equals_unmerged_and_stays(pipe: QwenImagePipeline, stand_in: Cal
         assert draw(pipe).tobytes() == merged.tobytes()
     finally:
         pipe.dit = plain
-    assert lessons.difference(merged, before) > 1
-    assert lessons.difference(merged, hot) < 0.05  # rounding in another order, as above
+    assert looking.difference(merged, before) > 1
+    assert looking.difference(merged, hot) < 0.05  # rounding in another order, as above
 
 
 def test_merging_one_layer_is_the_formula(pipe: QwenImagePipeline, stand_in: Callable[[int], Path]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
@@ -246,3 +247,31 @@ def test_a_tokenizer_needs_one_vocabulary_in_any_of_its_forms(tmp_path):
     (folder / "vocab.json").unlink()
     (problem,) = models.problems(QWEN, tokenizer, tmp_path)
     assert (problem.path.name, problem.what) == ("tokenizer.json", "missing")
+
+
+def test_the_parameters_predicted_from_the_shape_are_the_published_ones() -> None:
+    predicted = models.dit_parameters(blocks=60, width=3072, head=128, text=3584)
+    assert predicted == models.MODELS["Qwen-Image"].part("dit").parameters
+
+
+def test_the_bill_adds_up_to_the_three_well_known_sums() -> None:
+    assert [count for _, count, _ in models.bill()] == [
+        28_849_460_275,
+        28_849_460_275,
+        28_849_460_275,
+        86_548_380_825,
+        69_710_262_451,
+    ]
+    assert all(size == 2 * count for _, count, size in models.bill())
+
+
+def test_the_pockets_shape_in_the_catalogue_is_the_one_that_its_dit_has() -> None:
+    from workshop.pocket.model import architecture as pocket
+
+    shape = models.DIT_SHAPES["pocket"]
+    assert (shape.blocks, shape.width, shape.head) == (pocket.BLOCKS, pocket.WIDTH, pocket.HEAD_WIDTH)
+    assert shape.text == pocket.WIDTH
+
+
+def test_the_real_shape_in_the_catalogue_is_the_one_that_is_counted() -> None:
+    assert models.dit_parameters(**asdict(models.DIT_SHAPES["Qwen-Image"])) == DIT.parameters

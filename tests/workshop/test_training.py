@@ -45,26 +45,6 @@ def test_the_dog_of_this_repository_is_without_fault() -> None:
     assert len(data.rows()) == 5 and sum(path.stat().st_size for path in folder.iterdir()) < 60_000
 
 
-def test_the_dog_is_drawn_again_byte_for_byte(tmp_path: Path) -> None:
-    from workshop.pocket.world import dog
-
-    dog.make(tmp_path)
-    assert len(list(tmp_path.iterdir())) == 6
-    for path in tmp_path.iterdir():
-        assert path.read_bytes() == (dog.FOLDER / path.name).read_bytes(), path.name
-
-
-def test_the_dog_wears_markings_that_no_dog_of_the_base_model_has_together() -> None:
-    import random
-
-    from workshop.pocket.world import dog, scenes
-
-    rng = random.Random(0)
-    worn = [scenes.random_dog(rng).markings for _ in range(500)]
-    assert len(dog.DOG.markings) == 2 and not any(set(dog.DOG.markings) <= set(one) for one in worn)
-    assert all(pose != "jumping" for _, _, _, pose, _ in dog.PICTURES)
-
-
 def test_all_faults_of_a_data_set_are_told_at_once_each_with_file_and_row(tmp_path: Path) -> None:
     data = data_in(
         tmp_path,
@@ -599,7 +579,7 @@ def test_the_training_playground_trains_what_its_widgets_say_and_draws_with_it(
     monkeypatch.setattr(
         playground.lora, "load", lambda pipe, file, *, strength: loaded.append((file.name, strength))
     )
-    monkeypatch.setattr(playground.lessons, "draw", lambda *_, **__: Image.new("RGB", (8, 8)))
+    monkeypatch.setattr(playground.drawing, "draw", lambda *_, **__: Image.new("RGB", (8, 8)))
     pipe = SimpleNamespace(clear_lora=lambda verbose: None)
     machine = profiles.choose("pocket")
     play = playground.TrainingPlayground(pipe, machine, {"a dog": "a dog"}, folder=tmp_path)

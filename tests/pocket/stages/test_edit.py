@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.support.training import with_few_renders
 from workshop import prompts
-from workshop.loading import with_image_positions
+from workshop.guards import with_image_positions
 from workshop.pocket.model import tokens
 from workshop.pocket.model.architecture import WIDTH
 from workshop.pocket.training import encoder

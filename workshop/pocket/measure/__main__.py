@@ -16,9 +16,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from workshop import loading, profiles
-from workshop.pocket.measure import base, family
-from workshop.pocket.world import captions, dog
+from workshop import loading, looking, profiles
+from workshop.pocket.measure import base, dog, family
+from workshop.pocket.world import captions
 
 FIGURES = ("<!-- figures: written by evaluate -->", "<!-- end of figures -->")
 
@@ -31,7 +31,7 @@ def trained_dog(pipe: Any, count: int) -> dict[str, float]:
     """Notebook 07's training, and shares before and after it. It trains in a folder that is then removed."""
     pipe.dit = pipe.enable_lora_hot_loading(pipe.dit)
     with tempfile.TemporaryDirectory() as folder:
-        found = dog.lesson(pipe, Path(folder), count=count, others=count)
+        found = dog.measure_lesson(pipe, Path(folder), count=count, others=count)
     shares = {
         f"{name}, {when}": found[when][name] for name in found["before"] for when in ("before", "after")
     }
@@ -44,7 +44,7 @@ def dog_targets(figures: dict[str, float]) -> dict[str, str]:
     if not before:
         return {}
     after = {f"{name}, after": f"≥ {value:.0%}" for name, value in dog.targets(before).items()}
-    return after | {f"{dog.MARKINGS}, before": "≤ 10%", "seconds of training the dog": "≤ 180"}
+    return after | {f"{looking.MARKINGS}, before": "≤ 10%", "seconds of training the dog": "≤ 180"}
 
 
 def table(report: dict) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from workshop import prompts
+from workshop import looking, prompts
 from workshop.pocket.measure import pictures
 from workshop.pocket.model import reader
 from workshop.pocket.world import captions, draw, scenes
@@ -80,7 +80,7 @@ def told_apart(pipe: Any, count: int) -> float:
         x = pictures.pixels([draw.to_image(scene, pictures.SIZE, rich=i % 2 == 1)]).to(pipe.device)
         with torch.no_grad():
             y = pipe.vae.decode(pipe.vae.encode(x.to(pipe.torch_dtype))).float().clamp(-1, 1)
-        found[i % 2 == 1].append(pictures.detail(pipe.vae_output_to_image(y)))
+        found[i % 2 == 1].append(looking.detail(pipe.vae_output_to_image(y)))
     return auc(found[False], found[True])
 
 
@@ -94,7 +94,7 @@ def finish(pipe: Any, lora: Any, count: int) -> tuple[dict[str, float], list[Ima
     pipe.load_lora(pipe.dit, lora, hotload=True)
     rich = list(tqdm(pictures.generate(pipe, said), total=count, desc="with ArtAug", unit="picture"))
     pipe.clear_lora()
-    richer = [pictures.detail(b.image) > pictures.detail(a.image) for a, b in zip(plain, rich, strict=True)]
+    richer = [looking.detail(b.image) > looking.detail(a.image) for a, b in zip(plain, rich, strict=True)]
     same = [
         b.shown.get(name) == value
         for a, b in zip(plain, rich, strict=True)

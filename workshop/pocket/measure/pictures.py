@@ -80,16 +80,6 @@ def by_attribute(results: list[Result]) -> dict[str, float]:
     return {name: round(sum(found) / len(found), 3) for name, found in sorted(hits.items())}
 
 
-def detail(image: Image.Image) -> float:
-    """How rough the flattest fifth of a picture is: the 20th percentile of the standard deviation of grey in
-    3×3 pixels, of 255. Flat colours give about 0; shading and texture give more."""
-    import numpy as np
-
-    grey = np.asarray(image.convert("L"), dtype=np.float64)
-    windows = np.lib.stride_tricks.sliding_window_view(grey, (3, 3))
-    return float(np.percentile(windows.std(axis=(2, 3)), 20))
-
-
 def kept(reference: dict[str, str], shown: dict[str, str], *, side: str = "left ") -> dict[str, bool]:
     """For each attribute of scenes.IDENTITY: is that of the person on this side the reference's?"""
     return {name: shown.get(side + name) == reference["left " + name] for name in scenes.IDENTITY}

@@ -1,0 +1,191 @@
+"""What a picture shows: who is in it, what of a prompt it follows, how far it is from another.
+
+On the pocket profile a trained reader answers; this module is the only way to it. Nobody reads photographs
+for us: on the real model every answer is an empty box (☐) that you tick.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from workshop import drawing, prompts
+from workshop.pocket.world import captions, dog, scenes
+from workshop.pocket.world.scenes import IDENTITY, PERSON_ATTRIBUTES
+
+if TYPE_CHECKING:
+    from diffsynth.pipelines.qwen_image import QwenImagePipeline
+    from PIL import Image
+
+    from workshop.profiles import Profile
+
+CHANCE = sum(1 / len(PERSON_ATTRIBUTES[name]) for name in IDENTITY) / len(IDENTITY)
+"""The share of an identity that even guessing keeps."""
+
+MARKINGS = "a dog: all its markings"
+JUMPING_MARKINGS, JUMPING_POSE = "a dog is jumping: all its markings", "a dog is jumping: it jumps"
+PORTRAITS = "portraits: what was asked for"
+PORTRAIT_SEED = 707
+"""The portraits that show what was forgotten start here; no training stage uses this seed."""
+
+
+def look(picture: Image.Image, asked: Mapping[str, str], profile: Profile) -> dict[str, str]:
+    """Return for each attribute that was asked for whether the picture shows it: ✓, ✗ or ☐, and a value.
+
+    asked: attribute to the value that was asked for
+    """
+    if profile.name != "pocket":
+        return {name: f"☐ {wanted}" for name, wanted in asked.items()}
+    (found,) = read_all([picture])
+    return {
+        name: f"✓ {wanted}" if found.get(name) == wanted else f"✗ {found.get(name, 'none')}"
+        for name, wanted in asked.items()
+    }
+
+
+def identity(people: Sequence[Image.Image], profile: Profile) -> dict[str, str]:
+    """Name what must be seen again in a picture made from these: the first person left, the second right."""
+    sides = tuple(zip(("left", "right"), people, strict=False))
+    if profile.name != "pocket":
+        return {f"{side} {name}": "as in the reference" for side, _ in sides for name in IDENTITY}
+    found = {side: read_all([picture])[0] for side, picture in sides}
+    return {f"{side} {name}": found[side].get(f"left {name}", "none") for side in found for name in IDENTITY}
+
+
+def describe(picture: Image.Image, profile: Profile) -> dict[str, str]:
+    """Name the kind of picture, and who is left and right in it, in a few words each."""
+    if profile.name != "pocket":
+        return dict.fromkeys(("kind", "left", "right"), "☐")
+    (found,) = read_all([picture])
+    people = {side: found.get(f"{side} who") for side in ("left", "right")}
+    words = {
+        side: f"{who}, {found.get(f'{side} hair', 'no')} hair" if who else "nobody"
+        for side, who in people.items()
+    }
+    return {"kind": found.get("kind", "none"), **words}
+
+
+def tally(answers: Iterable[Mapping[str, str]]) -> str:
+    """Count the ticks that `look` set; boxes it left empty are yours to count.
+
+    >>> tally([{"left hair": "✓ black", "left skin": "✗ dark"}])
+    '1 of 2 (50 %)'
+    """
+    marks = [answer[0] for answered in answers for answer in answered.values()]
+    if "☐" in marks:
+        return f"{len(marks)} boxes for you to tick"
+    return f"{marks.count('✓')} of {len(marks)} ({100 * marks.count('✓') / len(marks):.0f} %)"
+
+
+def difference(one: Image.Image, other: Image.Image) -> float:
+    """Return how far two pictures of equal size are apart: the mean over all pixels, in levels of 255."""
+    import numpy as np
+
+    apart = np.asarray(one, dtype=np.float32) - np.asarray(other, dtype=np.float32)
+    return float(np.abs(apart).mean())
+
+
+def detail(picture: Image.Image) -> float:
+    """Return how rough the flattest fifth of a picture is, in levels of 255.
+
+    That is the 20th percentile of the standard deviation of grey in all windows of 3×3 pixels. Flat colours
+    give about 0; shading and texture give more.
+    """
+    import numpy as np
+
+    grey = np.asarray(picture.convert("L"), dtype=np.float64)
+    windows = np.lib.stride_tricks.sliding_window_view(grey, (3, 3))
+    return float(np.percentile(windows.std(axis=(2, 3)), 20))
+
+
+@dataclass(frozen=True)
+class DogPictures:
+    """What a model draws of the dog of notebook 07, and of portraits, which have nothing to do with it."""
+
+    dogs: list[Image.Image]
+    jumping: list[Image.Image]
+    portraits: list[Image.Image]
+
+
+def draw_dogs(pipe: QwenImagePipeline, *, size: int, count: int, others: int) -> DogPictures:
+    """Draw the dog, the jumping dog and portraits with the pipeline as it is, with or without a LoRA.
+
+    size: image px; count: pictures of each of the two prompts of the dog; others: portraits
+
+    The seeds of each prompt start at 0; each portrait has a prompt of its own.
+    """
+    from tqdm import tqdm
+
+    portraits = [caption.text for caption in portrait_captions(others)]
+    jobs = [
+        (text, seed)
+        for texts in ([prompts.DOG] * count, [prompts.JUMPING] * count, portraits)
+        for seed, text in enumerate(texts)
+    ]
+    drawn = [
+        drawing.draw(pipe, text, size=size, seed=seed)
+        for text, seed in tqdm(jobs, unit="picture", desc="draw")
+    ]
+    return DogPictures(drawn[:count], drawn[count : 2 * count], drawn[2 * count :])
+
+
+def portrait_captions(count: int) -> list[prompts.Caption]:
+    """Return the first captions of held-out portraits."""
+    rng = random.Random(PORTRAIT_SEED)
+    stream = scenes.stream(PORTRAIT_SEED, test=True, kind="portrait")
+    written = (captions.caption(scene, "en", rng) for scene in stream)
+    return list(islice((caption for caption in written if caption.named), count))
+
+
+def measure_dogs(drawn: DogPictures) -> dict[str, float]:
+    """Read pictures of the pocket model; returns shares in [0, 1] by name."""
+    from workshop.pocket.model import reader  # imports torch
+
+    dogs, jumping, others = map(read_all, (drawn.dogs, drawn.jumping, drawn.portraits))
+    asked = zip(portrait_captions(len(others)), others, strict=True)
+    followed = [hit for caption, found in asked for hit in reader.followed(caption.named, found).values()]
+    return {
+        MARKINGS: _share([has_markings(found) for found in dogs]),
+        JUMPING_MARKINGS: _share([has_markings(found) for found in jumping]),
+        JUMPING_POSE: _share([found.get("dog pose") == "jumping" for found in jumping]),
+        PORTRAITS: _share(followed),
+    }
+
+
+def tabulate_dogs(drawn: DogPictures, profile: Profile) -> dict[str, str]:
+    """Return the shares of `measure_dogs`, written for a table."""
+    if profile.name != "pocket":
+        return dict.fromkeys((MARKINGS, JUMPING_MARKINGS, JUMPING_POSE, PORTRAITS), "☐")
+    return {name: f"{value:.0%}" for name, value in measure_dogs(drawn).items()}
+
+
+def count_markings(pictures: Sequence[Image.Image], profile: Profile) -> str:
+    """Count the pictures that show every marking of the dog: "2 of 3", or "☐ of 3" on the real model."""
+    if profile.name != "pocket":
+        return f"☐ of {len(pictures)}"
+    return f"{sum(map(has_markings, read_all(pictures)))} of {len(pictures)}"
+
+
+def has_markings(found: Mapping[str, str]) -> bool:
+    """Return whether a picture shows every marking of the dog.
+
+    found: attribute to value, as `read_all` returns it
+    """
+    return all(found.get(marking) == "yes" for marking in dog.DOG.markings)
+
+
+def read_all(pictures: Sequence[Image.Image]) -> list[dict[str, str]]:
+    """Read pictures of the pocket world: attribute to value, for what pictures of that kind can show.
+
+    Raises FileNotFoundError if the reader's weights are not there.
+    """
+    from workshop.pocket.model import reader  # imports torch
+
+    return reader.read_all(list(pictures))
+
+
+def _share(hits: Sequence[bool]) -> float:
+    return sum(hits) / len(hits)
