@@ -36,8 +36,8 @@ def save(
     *,
     prompt: str,
     seed: int,
-    steps: int,
-    guidance: float,
+    num_inference_steps: int,
+    cfg_scale: float,
     model: str = "Qwen-Image",
     profile: profiles.Profile | None = None,
     alt: str = "",
@@ -55,8 +55,12 @@ def save(
     from PIL.PngImagePlugin import PngInfo
 
     profile = profile or profiles.current()
-    facts = {"prompt": prompt, "seed": seed, "steps": steps, "guidance": guidance, "model": model}
-    facts |= {
+    facts = {
+        "prompt": prompt,
+        "seed": seed,
+        "num_inference_steps": num_inference_steps,
+        "cfg_scale": cfg_scale,
+        "model": model,
         "profile": profile.name,
         "made by": profile.label,
         "alt": alt or prompt,

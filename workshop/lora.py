@@ -1,6 +1,6 @@
 """LoRA: how large one is, which model a file was made for, and loading it with a check.
 
-    W' = W + strength · B A        W: (rows, columns), B: (rows, rank), A: (rank, columns)
+    W' = W + alpha · B A        W: (rows, columns), B: (rows, rank), A: (rank, columns)
 
 DiffSynth loads, stacks and clears; notebook 03 uses it directly. What it does not do is look: of a file for
 another model it patches what fits by name, prints "0 tensors are patched" and goes on. `check` looks first.
@@ -138,16 +138,16 @@ def check(source: str | Path | ModelConfig, dit: torch.nn.Module) -> File:
     )
 
 
-def load(pipe: QwenImagePipeline, source: str | Path | ModelConfig, *, strength: float = 1.0) -> File:
+def load(pipe: QwenImagePipeline, source: str | Path | ModelConfig, *, alpha: float = 1.0) -> File:
     """Check a LoRA and lay it over the pipeline's DiT, hot: `pipe.clear_lora()` takes it off, bit for bit.
 
-    strength: the factor of B A; 0.5 is half, below 0 goes the other way. LoRAs add up, also one with itself.
+    alpha: the factor of B A; 0.5 is half, below 0 goes the other way. LoRAs add up, also one with itself.
 
     Raises what `check` raises; then nothing has been loaded.
     """
     file = check(source, pipe.dit)
     pipe.dit = pipe.enable_lora_hot_loading(pipe.dit)  # the second time, it hands the DiT back as it is
-    pipe.load_lora(pipe.dit, str(file.path), alpha=strength, hotload=True)
+    pipe.load_lora(pipe.dit, str(file.path), alpha=alpha, hotload=True)
     return file
 
 

@@ -35,20 +35,19 @@ class Playground:
         self.preset = ipywidgets.Dropdown(options=list(self.presets), value=first, description="preset")
         self.prompt = ipywidgets.Textarea(self.presets[first], description="prompt", layout=wide)
         self.seed = ipywidgets.BoundedIntText(0, min=0, max=2**31 - 1, description="seed")
-        self.steps = ipywidgets.IntSlider(40, min=2, max=60, description="steps")
-        self.guidance = ipywidgets.FloatSlider(4.0, min=1.0, max=10.0, step=0.5, description="guidance")
+        self.num_inference_steps = ipywidgets.IntSlider(40, min=2, max=60, description="steps")
+        self.cfg_scale = ipywidgets.FloatSlider(4.0, min=1.0, max=10.0, step=0.5, description="guidance")
         self.button = ipywidgets.Button(description="Generate", button_style="primary")
         self.output = ipywidgets.Output()
         self.preset.observe(self._fill_in, names="value")
         self.button.on_click(self._clicked)
-        self.box = ipywidgets.VBox(
-            [self.preset, self.prompt, self.seed, self.steps, self.guidance, self.button, self.output]
-        )
+        settings = [self.preset, self.prompt, self.seed, self.num_inference_steps, self.cfg_scale]
+        self.box = ipywidgets.VBox([*settings, self.button, self.output])
 
     def generate(self) -> Image.Image:
         """Draw what the widgets say, show it with its settings, and return it."""
         prompt, seed = self.prompt.value.strip(), self.seed.value
-        steps, guidance = self.steps.value, self.guidance.value
+        steps, guidance = self.num_inference_steps.value, self.cfg_scale.value
         picture = drawing.draw(
             self.pipe,
             prompt,
@@ -57,11 +56,11 @@ class Playground:
             num_inference_steps=steps,
             cfg_scale=guidance,
         )
-        facts = (prompt, f"seed {seed}", f"{steps} steps", f"guidance {guidance:g}", *self.told())
+        facts = (prompt, f"seed {seed}", f"{steps} steps", f"guidance {guidance:g}", *self.list_extras())
         gallery.show(picture, gallery.caption(self.profile, *facts))
         return picture
 
-    def told(self) -> list[str]:
+    def list_extras(self) -> list[str]:
         """Say what else belongs into the caption."""
         return []
 
@@ -119,7 +118,7 @@ class EditPlayground(Playground):
         names = [name for name in names if name != self.NOBODY]
         chosen = [self.pictures[name] for name in names]
         prompt, seed = self.prompt.value.strip(), self.seed.value
-        steps, guidance = self.steps.value, self.guidance.value
+        steps, guidance = self.num_inference_steps.value, self.cfg_scale.value
         picture = drawing.draw(
             self.pipe,
             prompt,
@@ -153,24 +152,24 @@ class LoraPlayground(Playground):
         super().__init__(pipe, profile, presets)
         self.loras = dict(loras)
         scale = {"min": -1.0, "max": 2.0, "step": 0.1}
-        self.strengths = {name: ipywidgets.FloatSlider(0.0, **scale, description=name) for name in loras}
-        self.strengths[next(iter(self.loras))].value = 1.0
-        self.box.children = [*self.strengths.values(), *self.box.children]
+        self.alphas = {name: ipywidgets.FloatSlider(0.0, **scale, description=name) for name in loras}
+        self.alphas[next(iter(self.loras))].value = 1.0
+        self.box.children = [*self.alphas.values(), *self.box.children]
 
     def generate(self) -> Image.Image:
         """Draw with the LoRAs that the widgets say, show it, return it; afterwards no LoRA is loaded."""
         self.pipe.clear_lora(verbose=0)
         try:
-            for name, slider in self.strengths.items():
+            for name, slider in self.alphas.items():
                 if slider.value:
-                    lora.load(self.pipe, self.loras[name], strength=slider.value)
+                    lora.load(self.pipe, self.loras[name], alpha=slider.value)
             return super().generate()
         finally:
             self.pipe.clear_lora(verbose=0)
 
-    def told(self) -> list[str]:
+    def list_extras(self) -> list[str]:
         """Name each LoRA with its strength."""
-        return [f"{name} × {slider.value:g}" for name, slider in self.strengths.items()]
+        return [f"{name} × {slider.value:g}" for name, slider in self.alphas.items()]
 
 
 class TrainingPlayground(Playground):
@@ -189,10 +188,10 @@ class TrainingPlayground(Playground):
         self.folder, self.learned = folder, None
         self.rank = ipywidgets.SelectionSlider(options=[1, 2, 4, 8, 16, 32, 64], value=8, description="rank")
         self.repeats = ipywidgets.IntSlider(20, min=2, max=100, description="repeats")
-        self.strength = ipywidgets.FloatSlider(1.0, min=0.0, max=2.0, step=0.1, description="strength")
+        self.alpha = ipywidgets.FloatSlider(1.0, min=0.0, max=2.0, step=0.1, description="strength")
         self.begin = ipywidgets.Button(description="Train", button_style="warning")
         self.begin.on_click(self._train_clicked)
-        self.box.children = [self.rank, self.repeats, self.begin, self.strength, *self.box.children]
+        self.box.children = [self.rank, self.repeats, self.begin, self.alpha, *self.box.children]
 
     def flags(self) -> dict[str, object]:
         """Say which training the widgets ask for."""
@@ -213,16 +212,16 @@ class TrainingPlayground(Playground):
         """Draw with what was trained last, if anything was; afterwards no LoRA is loaded."""
         self.pipe.clear_lora(verbose=0)
         try:
-            if self.learned and self.strength.value:
-                lora.load(self.pipe, self.learned, strength=self.strength.value)
+            if self.learned and self.alpha.value:
+                lora.load(self.pipe, self.learned, alpha=self.alpha.value)
             return super().generate()
         finally:
             self.pipe.clear_lora(verbose=0)
 
-    def told(self) -> list[str]:
+    def list_extras(self) -> list[str]:
         """Say what was learned, and how strongly it is used."""
         where = (
-            f"{self.learned.parent.name} × {self.strength.value:g}" if self.learned else "nothing trained yet"
+            f"{self.learned.parent.name} × {self.alpha.value:g}" if self.learned else "nothing trained yet"
         )
         return [where]
 

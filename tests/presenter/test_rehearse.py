@@ -24,7 +24,7 @@ from PIL import Image
 from workshop import gallery, profiles
 machine = profiles.use(profile, models=False)
 red, blue = (Image.new("RGB", (128, 128), color) for color in ("red", "blue"))
-gallery.save(red, "image_red", prompt="red", seed=0, steps=40, guidance=4.0)
+gallery.save(red, "image_red", prompt="red", seed=0, num_inference_steps=40, cfg_scale=4.0)
 """
 SHOWS = "gallery.show([red, blue], ['seed 0', 'seed 1'], alt=['a red square', 'a blue one'], columns=2)"
 

@@ -16,7 +16,7 @@ from workshop import files, gallery, profiles
 from workshop.profiles import Profile
 
 POCKET = Profile("pocket", "cpu", "float32", 128, Path("pocket"), "of a test")
-HOW = {"prompt": "a dog", "seed": 3, "steps": 40, "guidance": 4.0}
+HOW = {"prompt": "a dog", "seed": 3, "num_inference_steps": 40, "cfg_scale": 4.0}
 
 
 @pytest.fixture(autouse=True)
@@ -68,13 +68,23 @@ def test_a_saved_picture_carries_how_it_was_made(tmp_path):
     assert image.getpixel((5, 5)) == (255, 0, 0)
     found = {
         key: image.info[key]
-        for key in ("prompt", "seed", "steps", "guidance", "model", "profile", "made by", "alt", "lora")
+        for key in (
+            "prompt",
+            "seed",
+            "num_inference_steps",
+            "cfg_scale",
+            "model",
+            "profile",
+            "made by",
+            "alt",
+            "lora",
+        )
     }
     assert found == {
         "prompt": prompt,
         "seed": "3",
-        "steps": "40",
-        "guidance": "4.0",
+        "num_inference_steps": "40",
+        "cfg_scale": "4.0",
         "model": "Qwen-Image-Edit",
         "profile": "pocket",
         "made by": "pocket model",

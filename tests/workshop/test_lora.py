@@ -318,8 +318,8 @@ def test_strengths_add_up(
     pictures = []
     for stack in (one_way, other_way):
         pipe.clear_lora(verbose=0)
-        for seed, strength in stack:
-            lora.load(pipe, stand_in(seed), strength=strength)
+        for seed, alpha in stack:
+            lora.load(pipe, stand_in(seed), alpha=alpha)
         pictures.append(draw(pipe))
     # float32 sums in another order: a pixel may fall on the other side of a level here and there
     assert looking.difference(*pictures) < 0.05
@@ -327,7 +327,7 @@ def test_strengths_add_up(
 
 def test_merged_equals_unmerged_and_stays(pipe: QwenImagePipeline, stand_in: Callable[[int], Path]) -> None:
     plain, before = pipe.dit, draw(pipe)
-    lora.load(pipe, stand_in(1), strength=0.8)
+    lora.load(pipe, stand_in(1), alpha=0.8)
     hot = draw(pipe)
     pipe.clear_lora(verbose=0)
     pipe.dit = copy.deepcopy(plain)
@@ -479,8 +479,8 @@ class Stacked:
 
 @pytest.fixture
 def ground(monkeypatch: pytest.MonkeyPatch) -> playground.LoraPlayground:
-    def load(pipe: Stacked, source: str, *, strength: float) -> None:
-        pipe.now.append((source, strength))
+    def load(pipe: Stacked, source: str, *, alpha: float) -> None:
+        pipe.now.append((source, alpha))
 
     monkeypatch.setattr(lora, "load", load)
     loras = {"ArtAug": "artaug.safetensors", "dog": "dog.safetensors"}
@@ -491,7 +491,7 @@ def test_the_playground_stacks_what_is_not_zero_and_says_so(
     ground: playground.LoraPlayground, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ground.generate()
-    ground.strengths["ArtAug"].value, ground.strengths["dog"].value = 0.5, -1.0
+    ground.alphas["ArtAug"].value, ground.alphas["dog"].value = 0.5, -1.0
     ground.generate()
     assert ground.pipe.seen == [
         [("artaug.safetensors", 1.0)],
@@ -499,7 +499,7 @@ def test_the_playground_stacks_what_is_not_zero_and_says_so(
     ]
     said = capsys.readouterr().out
     assert "ArtAug × 1 · dog × 0 · pocket model" in said and "ArtAug × 0.5 · dog × -1 · pocket model" in said
-    assert list(ground.strengths.values()) == list(ground.box.children[:2])
+    assert list(ground.alphas.values()) == list(ground.box.children[:2])
 
 
 def test_the_playground_leaves_no_lora_behind(

@@ -25,7 +25,7 @@ def ground(easel: Easel) -> playground.Playground:
 def test_generate_draws_what_the_widgets_say(
     ground: playground.Playground, easel: Easel, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ground.seed.value, ground.steps.value, ground.guidance.value = 7, 12, 2.5
+    ground.seed.value, ground.num_inference_steps.value, ground.cfg_scale.value = 7, 12, 2.5
     assert ground.generate().size == (128, 128)
     asked = easel.asked[0]
     assert (asked["prompt"], asked["seed"], asked["num_inference_steps"]) == ("a dog", 7, 12)
@@ -60,7 +60,7 @@ def edit_ground(**options: Any) -> playground.EditPlayground:
 
 def test_a_playground_for_one_reference_passes_the_picture_itself(capsys: pytest.CaptureFixture[str]) -> None:
     one = edit_ground(negative="bad hands")
-    one.first.value, one.guidance.value = "man", 2.0
+    one.first.value, one.cfg_scale.value = "man", 2.0
     one.generate()
     asked = one.pipe.asked[0]
     assert asked["edit_image"] is MAN and asked["edit_image_auto_resize"] is False

@@ -577,7 +577,7 @@ def test_the_training_playground_trains_what_its_widgets_say_and_draws_with_it(
 
     monkeypatch.setattr(training, "follow", follow)
     monkeypatch.setattr(
-        playground.lora, "load", lambda pipe, file, *, strength: loaded.append((file.name, strength))
+        playground.lora, "load", lambda pipe, file, *, alpha: loaded.append((file.name, alpha))
     )
     monkeypatch.setattr(playground.drawing, "draw", lambda *_, **__: Image.new("RGB", (8, 8)))
     pipe = SimpleNamespace(clear_lora=lambda verbose: None)
@@ -585,7 +585,7 @@ def test_the_training_playground_trains_what_its_widgets_say_and_draws_with_it(
     play = playground.TrainingPlayground(pipe, machine, {"a dog": "a dog"}, folder=tmp_path)
     play.generate()
     assert loaded == [] and "nothing trained yet" in capsys.readouterr().out
-    play.rank.value, play.repeats.value, play.strength.value = 4, 2, 0.5
+    play.rank.value, play.repeats.value, play.alpha.value = 4, 2, 0.5
     play.train()
     play.generate()
     assert (asked[0]["lora_rank"], asked[0]["dataset_repeat"]) == (4, 2)

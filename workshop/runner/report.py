@@ -174,7 +174,7 @@ def _picture(path: Path, *, root: Path) -> Picture:
         image.load()
     facts = image.info
     prompt = str(facts.get("prompt", path.stem))
-    made = [f"{key} {facts[key]}" for key in ("seed", "steps", "guidance") if key in facts]
+    made = [f"{key} {facts[key]}" for key in ("seed", "num_inference_steps", "cfg_scale") if key in facts]
     made += [str(facts[key]) for key in ("made by",) if key in facts]
     link = path.relative_to(root).as_posix()
     return Picture(link, _embedded(image), str(facts.get("alt", prompt)), prompt, " · ".join(made))
