@@ -20,14 +20,28 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
     If anything fails, what was there before stays. Raises OSError if the disk does not take it.
     """
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=PART)
+    with _part_of(path) as (handle, _), os.fdopen(handle, "wb", closefd=False) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def replacing_path(path: Path) -> Iterator[Path]:
+    """Do as `replacing` for what writes by name, such as a memory map: give the path of an empty file."""
+    with _part_of(path) as (_, part):
+        yield part
+
+
+@contextlib.contextmanager
+def _part_of(path: Path) -> Iterator[tuple[int, Path]]:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=PART)
+    part = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut could leave the new name on an empty file
-        os.chmod(part, 0o644)  # mkstemp makes it the owner's alone
-        os.replace(part, path)
+        yield handle, part
+        os.fsync(handle)  # else a power cut could leave the new name on an empty file
+        part.chmod(0o644)  # mkstemp makes it the owner's alone
+        part.replace(path)
     except BaseException:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(handle)

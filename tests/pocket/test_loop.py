@@ -42,7 +42,7 @@ def test_training_learns_and_keeps_an_average(tmp_path: Path):
     stage = Line()
     train.train(stage, tmp_path, steps=200, minutes=1)
     assert stage.network.weight.item() == pytest.approx(3, abs=0.05)
-    assert checkpoint.trained(tmp_path, "line")["weight"].item() == pytest.approx(3, abs=0.1)
+    assert checkpoint.load_trained(tmp_path, "line")["weight"].item() == pytest.approx(3, abs=0.1)
 
 
 def test_the_learning_rate_warms_up_and_decays():

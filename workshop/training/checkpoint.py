@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import torch
 
 
+NETWORK, AVERAGE, OPTIMIZER = "net.", "ema.", "opt."
+"""How names in a checkpoint begin: of weights, their moving averages and the optimiser's state."""
+
+
 class TrainingError(RuntimeError):
     """What stopped a training, and what to do."""
 
@@ -38,10 +42,15 @@ class Interrupted(Exception):
 
 def save(path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, str] | None = None) -> None:
     """Write tensors and facts to a safetensors file, whole or not at all."""
-    from safetensors.torch import save as serialise
+    write(path, serialise(tensors, facts))
+
+
+def serialise(tensors: Mapping[str, torch.Tensor], facts: Mapping[str, str] | None = None) -> bytes:
+    """Return the content of a safetensors file: tensors of any shape and dtype, and facts beside them."""
+    from safetensors.torch import save as to_bytes
 
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write(path, serialise(on_cpu, dict(facts or {})))
+    return to_bytes(on_cpu, dict(facts or {}))
 
 
 def write(path: Path, content: bytes) -> None:
@@ -98,15 +107,37 @@ def alone(folder: Path) -> Iterator[None]:
 # The state of a training
 
 
+def pack_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Name what an optimiser remembers: of each parameter AdamW has opt.0.step, .exp_avg and .exp_avg_sq.
+
+    returns: tensors of the parameters' shapes, and () for the steps
+    """
+    import torch
+
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{OPTIMIZER}{number}.{name}": torch.as_tensor(value)
+        for number, values in state.items()
+        for name, value in values.items()
+    }
+
+
+def unpack_optimizer(tensors: Mapping[str, torch.Tensor]) -> dict[int, dict[str, torch.Tensor]]:
+    """Return what `pack_optimizer` named, by number and name, as a state dict of the optimiser has it."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in tensors.items():
+        if key.startswith(OPTIMIZER):
+            _, number, name = key.split(".")
+            state.setdefault(int(number), {})[name] = tensor
+    return state
+
+
 def keep(
     path: Path, module: torch.nn.Module, optimizer: Any, scheduler: Any, *, settings: Mapping[str, Any]
 ) -> None:
     """Write the checkpoint of a module whose `step` is the number of the next step."""
-    remembered = optimizer.state_dict()
-    tensors = {f"weight.{name}": value for name, value in trained(module)}
-    for number, parts in remembered["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": value for name, value in parts.items()}
-    plain = {"optimizer": remembered["param_groups"], "scheduler": scheduler.state_dict()}
+    tensors = {f"{NETWORK}{name}": value for name, value in trained(module)} | pack_optimizer(optimizer)
+    plain = {"optimizer": optimizer.state_dict()["param_groups"], "scheduler": scheduler.state_dict()}
     plain |= {"settings": settings, "step": module.step}
     save(path, tensors, {name: json.dumps(value) for name, value in plain.items()})
 
@@ -119,12 +150,8 @@ def restore(path: Path, module: torch.nn.Module, optimizer: Any, scheduler: Any)
     tensors, plain = load_file(path), {name: json.loads(text) for name, text in facts(path).items()}
     with torch.no_grad():
         for name, parameter in trained(module):
-            parameter.copy_(tensors.pop(f"weight.{name}"))
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in tensors.items():
-        _, number, name = key.split(".")
-        state.setdefault(int(number), {})[name] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": plain["optimizer"]})
+            parameter.copy_(tensors[f"{NETWORK}{name}"])
+    optimizer.load_state_dict({"state": unpack_optimizer(tensors), "param_groups": plain["optimizer"]})
     scheduler.load_state_dict(plain["scheduler"])
     return plain["step"]
 

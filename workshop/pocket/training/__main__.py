@@ -29,10 +29,9 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from workshop.pocket.training.checkpoint import SHIPPED_DIT, shipped
+from workshop.pocket.training import checkpoint
 from workshop.pocket.training.export import export
-from workshop.pocket.training.loop import train, world
-from workshop.pocket.training.stage import Stage
+from workshop.pocket.training.loop import Stage, train, world
 from workshop.pocket.training.stages.artaug import ArtAugStage
 from workshop.pocket.training.stages.base import BaseStage
 from workshop.pocket.training.stages.edit import EditStage
@@ -86,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
         dist.init_process_group("gloo")
     stage = STAGES[options.stage](options.folder, options.device)
     if options.warm:
-        stage.network.load_state_dict(shipped(SHIPPED_DIT["base"]), strict=False)
+        stage.network.load_state_dict(checkpoint.load_shipped(checkpoint.SHIPPED_DIT["base"]), strict=False)
     stage.rate = options.rate or stage.rate
     train(stage, options.folder, steps=options.steps or stage.steps, minutes=options.minutes)
     return 0

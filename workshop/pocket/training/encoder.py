@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from workshop.pocket.model import tokens
 from workshop.pocket.model.architecture import HEAD_WIDTH, WIDTH, PocketTextEncoder
-from workshop.pocket.training.checkpoint import has_checkpoint, shipped, trained
+from workshop.pocket.training import checkpoint
 from workshop.pocket.training.inputs import IMAGE_PAD, IMAGE_TOKENS
 from workshop.pocket.training.labels import CLASSES
 from workshop.pocket.training.speed import attend
@@ -157,10 +157,10 @@ class TextNetwork(torch.nn.Module):
 def load_encoder(folder: Path) -> PocketTextEncoder:
     """The trained text encoder alone, in float32, for inference."""
     encoder = PocketTextEncoder()
-    if has_checkpoint(folder, "text"):
-        weights = trained(folder, "vision" if has_checkpoint(folder, "vision") else "text")
+    if checkpoint.exists(folder, "text"):
+        weights = checkpoint.load_trained(folder, "vision" if checkpoint.exists(folder, "vision") else "text")
         weights = {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
     else:
-        weights = shipped("Qwen-Image/text_encoder/model.safetensors")
+        weights = checkpoint.load_shipped("Qwen-Image/text_encoder/model.safetensors")
     encoder.load_state_dict(weights)
     return encoder.eval().requires_grad_(False)

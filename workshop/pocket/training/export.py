@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from workshop.files import POCKET
 from workshop.pocket.model import reader, tokens
 from workshop.pocket.model.architecture import PocketDiT
-from workshop.pocket.training.checkpoint import SHIPPED_DIT, has_checkpoint, trained
+from workshop.pocket.training import checkpoint
 from workshop.pocket.training.dit import without_readout
 from workshop.pocket.training.encoder import load_encoder
 from workshop.pocket.training.inputs import Prompts
@@ -45,17 +45,17 @@ def export(folder: Path, output: Path | None = None) -> None:
     data/pocket, and of the edit models and LoRAs those that are trained."""
     repositories = (output or POCKET) / "Qwen"
     base = repositories / "Qwen-Image"
-    for stage, path in SHIPPED_DIT.items():
-        if stage == "base" or has_checkpoint(folder, stage):
-            save_dit(trained(folder, stage), repositories / path)
+    for stage, path in checkpoint.SHIPPED_DIT.items():
+        if stage == "base" or checkpoint.exists(folder, stage):
+            save_dit(checkpoint.load_trained(folder, stage), repositories / path)
     for stage, name in LORAS.items():
-        if has_checkpoint(folder, stage):
+        if checkpoint.exists(folder, stage):
             target = (output or POCKET) / "DiffSynth-Studio" / name
-            save_lora(trained(folder, stage), target, strength=STRENGTHS[stage])
+            save_lora(checkpoint.load_trained(folder, stage), target, strength=STRENGTHS[stage])
     save_weights(load_encoder(folder), base / "text_encoder" / "model.safetensors")
     save_weights(load_vae(folder), base / "vae" / "diffusion_pytorch_model.safetensors")
     network = reader.Reader()
-    network.load_state_dict(trained(folder, "reader"))
+    network.load_state_dict(checkpoint.load_trained(folder, "reader"))
     save_weights(network, (output or POCKET) / "reader.safetensors")
     tokenizer = Prompts(folder).tokenizer
     tokens.write_tokenizer(tokenizer, base / "tokenizer")

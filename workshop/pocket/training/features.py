@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from workshop.pocket.model import reader
-from workshop.pocket.training.checkpoint import trained
+from workshop.pocket.training import checkpoint
 
 
 class LatentReader(torch.nn.Module):
@@ -50,7 +50,7 @@ def judged(
 
 
 def load_features(folder: Path) -> LatentReader:
-    """The trained network, for inference."""
+    """The checkpoint.load_trained network, for inference."""
     network = LatentReader()
-    network.load_state_dict(trained(folder, "feature"))
+    network.load_state_dict(checkpoint.load_trained(folder, "feature"))
     return network.eval().requires_grad_(False)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from workshop.pocket.model import tokens
 from workshop.pocket.model.architecture import SPECIAL_TOKENS
-from workshop.pocket.training.checkpoint import SHIPPED
+from workshop.pocket.training import checkpoint
 
 IMAGE_TOKENS = (tokens.VISION_SIZE // tokens.PATCH // tokens.MERGE) ** 2
 
@@ -45,7 +45,7 @@ class Prompts:
     def __init__(self, folder: Path, *, learn: bool = False) -> None:
         self.folder = Path(folder) / "tokenizer"
         if not learn and not self.folder.exists():
-            self.folder = SHIPPED / "tokenizer"
+            self.folder = checkpoint.SHIPPED / "tokenizer"
         if not (self.folder / "tokenizer_config.json").exists():
             tokens.write_tokenizer(tokens.make_tokenizer(), self.folder)
         self.tokenizer = tokens.load_tokenizer(self.folder)

@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from diffsynth.models.qwen_image_vae import QwenImageCausalConv3d, QwenImageVAE
 
+from workshop import files
 from workshop.pocket.model.architecture import VAE_KWARGS
-from workshop.pocket.training.checkpoint import has_checkpoint, shipped, trained
+from workshop.pocket.training import checkpoint
 from workshop.pocket.training.renders import PLAIN, RICH, rendered
 from workshop.pocket.training.speed import compiled
 
@@ -75,12 +76,12 @@ def normalise(vae: QwenImageVAE, pictures: torch.Tensor) -> None:
 
 
 def load_vae(folder: Path) -> QwenImageVAE:
-    """The trained VAE with normalised latents, in float32, for inference."""
+    """The checkpoint.load_trained VAE with normalised latents, in float32, for inference."""
     vae = QwenImageVAE(**VAE_KWARGS)
-    if not has_checkpoint(folder, "vae"):
-        vae.load_state_dict(shipped("Qwen-Image/vae/diffusion_pytorch_model.safetensors"))
+    if not checkpoint.exists(folder, "vae"):
+        vae.load_state_dict(checkpoint.load_shipped("Qwen-Image/vae/diffusion_pytorch_model.safetensors"))
         return vae.eval().requires_grad_(False)
-    vae.load_state_dict(trained(folder, "vae"))
+    vae.load_state_dict(checkpoint.load_trained(folder, "vae"))
     normalise(vae, to_tensor(rendered(folder, PLAIN[0], seed=PLAIN[1])[1][:512]))
     return vae.eval().requires_grad_(False)
 
@@ -119,10 +120,9 @@ def mapped(
     from tqdm.auto import tqdm
 
     if not path.exists():
-        partial = path.with_suffix(".partial")
-        made = np.lib.format.open_memmap(partial, "w+", np.float16, (len(pictures), *shape))
-        for start in tqdm(range(0, len(pictures), 50), desc=path.stem, unit="batch"):
-            made[start : start + 50] = function(pictures[start : start + 50]).half().cpu().numpy()
-        made.flush()
-        partial.rename(path)
+        with files.replacing_path(path) as part:
+            made = np.lib.format.open_memmap(part, "w+", np.float16, (len(pictures), *shape))
+            for start in tqdm(range(0, len(pictures), 50), desc=path.stem, unit="batch"):
+                made[start : start + 50] = function(pictures[start : start + 50]).half().cpu().numpy()
+            made.flush()
     return np.load(path, mmap_mode="r")

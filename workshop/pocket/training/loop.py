@@ -6,12 +6,30 @@ import math
 import os
 import time
 from pathlib import Path
+from typing import Protocol
 
 import torch
 import torch.distributed as dist
 
-from workshop.pocket.training.checkpoint import Checkpoint
-from workshop.pocket.training.stage import Stage
+from workshop.pocket.training import checkpoint
+
+
+class Stage(Protocol):
+    """One network in training. `steps`, `rate` and `batch` are those of the full run; `ema` 0 keeps no
+    average."""
+
+    name: str
+    steps: int
+    rate: float
+    batch: int
+    network: torch.nn.Module
+    ema: float
+
+    def loss(self, step: int) -> torch.Tensor:
+        """The loss of the batch that belongs to this step, a scalar with gradient."""
+
+    def report(self) -> str:
+        """One line on how good the network is now, on held-out data."""
 
 
 def learning_rate(stage: Stage, step: int, steps: int) -> float:
@@ -50,8 +68,8 @@ def train(stage: Stage, folder: Path, *, steps: int, minutes: float, save_every:
     parameters = [p for p in stage.network.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=stage.rate, weight_decay=0.01, betas=(0.9, 0.99), fused=True)
     averages = {k: v.detach().clone() for k, v in stage.network.state_dict().items()} if stage.ema else {}
-    checkpoint = Checkpoint(folder / f"{stage.name}.safetensors")
-    first = checkpoint.load(stage, averages, optimizer)
+    path = Path(folder) / f"{stage.name}.safetensors"
+    first = checkpoint.restore(path, stage.network, averages, optimizer)
     started = saved = time.monotonic()
     smooth = None
     with tqdm(
@@ -73,7 +91,7 @@ def train(stage: Stage, folder: Path, *, steps: int, minutes: float, save_every:
             bar.set_postfix_str(f"loss {smooth:.4f}, {pace:.0f} pictures/s", refresh=False)
             bar.update()
             if rank == 0 and (over or step == steps - 1 or time.monotonic() - saved > save_every):
-                checkpoint.save(step + 1, stage, averages, optimizer)
+                checkpoint.save(path, step + 1, stage.network, averages, optimizer)
                 bar.write(f"step {step + 1}: loss {smooth:.4f}; {stage.report()}")
                 saved = time.monotonic()
             if over:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from workshop import files
 from workshop.pocket.world import draw, scenes
 
 SIZE = 128
@@ -44,12 +45,10 @@ def drawn(path: Path, chosen: list[scenes.Scene], *, rich: bool = False) -> np.n
 
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(chosen), SIZE, SIZE, 3))
-        with multiprocessing.Pool() as pool:
+        with files.replacing_path(path) as part, multiprocessing.Pool() as pool:
+            pictures = np.lib.format.open_memmap(part, "w+", np.uint8, (len(chosen), SIZE, SIZE, 3))
             made = pool.imap(_pixels, ((scene, rich) for scene in chosen), chunksize=64)
             for i, picture in enumerate(tqdm(made, total=len(chosen), desc=path.stem, unit="picture")):
                 pictures[i] = picture
-        pictures.flush()
-        partial.rename(path)
+            pictures.flush()
     return np.load(path, mmap_mode="r")

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 
 from workshop import prompts
 from workshop.pocket.model.architecture import WIDTH
-from workshop.pocket.training.checkpoint import SHIPPED_DIT, has_checkpoint, shipped, trained
+from workshop.pocket.training import checkpoint
 from workshop.pocket.training.dit import (
     AskedDiT,
     key_mask,
@@ -114,7 +114,7 @@ class BaseStage:
         self.pooled: tuple[int | None, list[list]] = (None, [])
         self.fast_velocity = compiled(velocity_and_middle)
         self.fast_encode = compiled(hidden_states)
-        self.features = load_features(folder).to(device) if has_checkpoint(folder, "feature") else None
+        self.features = load_features(folder).to(device) if checkpoint.exists(folder, "feature") else None
         self.fast_judged = compiled(judged)
 
     def begin(self, rank: int) -> AskedDiT:
@@ -124,10 +124,12 @@ class BaseStage:
         if not self.begins:
             start_small(network)
             return network
-        if has_checkpoint(self.folder, self.begins):
-            network.load_state_dict(trained(self.folder, self.begins))
+        if checkpoint.exists(self.folder, self.begins):
+            network.load_state_dict(checkpoint.load_trained(self.folder, self.begins))
         else:
-            network.load_state_dict(shipped(SHIPPED_DIT[self.begins]), strict=False)
+            network.load_state_dict(
+                checkpoint.load_shipped(checkpoint.SHIPPED_DIT[self.begins]), strict=False
+            )
         return with_lora(network, rank) if rank else network
 
     def add_workshop(self) -> list[int]:

@@ -19,7 +19,7 @@ import torch
 
 from workshop.pocket.model import tokens
 from workshop.pocket.model.architecture import WIDTH
-from workshop.pocket.training.checkpoint import trained
+from workshop.pocket.training import checkpoint
 from workshop.pocket.training.encoder import TextNetwork, layout, picture_positions, run_layers, see
 from workshop.pocket.training.inputs import IMAGE_PAD, IMAGE_TOKENS, Prompts, edit_prompt, patches
 from workshop.pocket.training.labels import CLASSES, answers, cross_entropy, hits
@@ -45,7 +45,7 @@ class VisionStage:
         self.device, self.folder = device, folder
         self.prompts = Prompts(folder)
         self.network = TextNetwork().to(device)
-        self.network.load_state_dict(trained(folder, "text"))
+        self.network.load_state_dict(checkpoint.load_trained(folder, "text"))
         self.network.encoder.model.language_model.requires_grad_(False)
         self.network.words.requires_grad_(False)
         self.renders = [
