@@ -9,9 +9,9 @@ from workshop import verbs
 VERBS = {
     "check": ("presenter.check", "main", "do the cue sheets agree with the notebooks?"),
     "plan": ("presenter.schedule", "main", "cut the talk to fit and print the timetable"),
-    "lab": ("presenter.console.lab", "lab", "start JupyterLab with the presenter's console"),
+    "lab": ("presenter.console.lab", "main", "start JupyterLab with the presenter's console"),
     "rehearse": ("presenter.rehearse", "main", "run the notebooks; keep runtimes and fallback pictures"),
-    "report": ("presenter.report.talk", "main", "after a talk: planned against actual, cue by cue"),
+    "report": ("presenter.report.__main__", "main", "after a talk: planned against actual, cue by cue"),
     "export": (
         "presenter.handout.export",
         "main",
@@ -21,7 +21,7 @@ VERBS = {
 
 
 def main(argv: list[str]) -> int:
-    """Do what the verb says and return its exit code."""
+    """Run the verb's command and return its exit code."""
     return verbs.hand_over(argv, VERBS, program="presenter")
 
 

@@ -1,9 +1,10 @@
-"""Check the cue sheets against the notebooks, so that neither can change without the other.
+"""Check the cue sheets against the notebooks, so that neither changes without the other.
 
     presenter check
 
-Every code cell has a cue and every cue its cells; times, fallback pictures, facts and links are right; and no
-number of the model, of memory or of time is typed into prose. All faults are reported at once.
+Every code cell must have a cue, and every cue its cells. Times, fallback pictures, facts and links must be
+right. A number of the model, of memory or of time must be computed, not typed. All faults are reported at
+once.
 """
 
 from __future__ import annotations
@@ -21,10 +22,19 @@ from presenter.cues import Cue, Fault, Sheet
 from workshop import gallery, notebooks
 from workshop.notebooks import Notebook
 
-SERIES = ("01", "02", "03", "04", "05", "06", "07")  # what is said of all sheets together needs all of them
-SHORTEST, LONGEST, MUST = 60.0, 90.0, 45.0  # minutes of the whole talk, and of what is never cut
+SERIES = (
+    "01",
+    "02",
+    "03",
+    "04",
+    "05",
+    "06",
+    "07",
+)  # the seven notebooks; totals are checked only if all are there
+SHORTEST, LONGEST = 60.0, 90.0  # minutes of all cues together
+MUST = 45.0  # minutes of all must cues, at most
 WITH_IDS = (4, 5)  # the notebook format that gave cells ids
-LONG = 20.0  # s; what takes longer on some machine needs something to talk about
+LONG = 20.0  # s; a cue whose cell runs longer on some machine needs "While it runs"
 
 _CODE = re.compile(r"(`+).+?\1")
 _TARGET = re.compile(r"\]\([^)]*\)")
@@ -46,9 +56,9 @@ class Line:
 
 
 def check(sheets: Sequence[Sheet], books: Sequence[Notebook]) -> list[Fault]:
-    """Say all that is wrong between sheets and notebooks, sheet by sheet.
+    """Find all faults of sheets and notebooks, sheet by sheet.
 
-    While a notebook of the series is missing, sums over the whole talk and links to it are not judged.
+    While a notebook of the series is missing, totals of the talk and links to that notebook are not checked.
     """
     by_name = {book.name: book for book in books}
     whole = {sheet.name[:2] for sheet in sheets} & {name[:2] for name in by_name} >= set(SERIES)
@@ -65,8 +75,8 @@ def check(sheets: Sequence[Sheet], books: Sequence[Notebook]) -> list[Fault]:
 
 
 def check_all(folder: Path = cues.CUES, *, books: Path = notebooks.FOLDER) -> tuple[list[Sheet], list[Fault]]:
-    """Read all sheets and notebooks and check them; what cannot be read is among the faults."""
-    parsed = [cues.parse(path) for path in cues.paths(folder)]
+    """Read all sheets and notebooks and check them; parts that cannot be read are faults, too."""
+    parsed = [cues.parse(path) for path in cues.list_paths(folder)]
     sheets = [sheet for sheet, _ in parsed]
     unreadable = [fault for _, found in parsed for fault in found]
     return sheets, unreadable + check(sheets, notebooks.read_all(books))
@@ -94,7 +104,7 @@ def _pairs(sheets: Sequence[Sheet], books: dict[str, Notebook]) -> Iterator[Faul
 
 
 def _cells(sheet: Sheet, book: Notebook) -> Iterator[Fault]:
-    """Compare the cells of a sheet, one by one and in their order, with those of its notebook."""
+    """Compare a sheet's cells and their order with the notebook's."""
     ids = [cell.id for cell in book.cells]
     used = Counter(cell for cue in sheet.cues for cell in cue.cells)
     for cell in book.code:
@@ -139,7 +149,7 @@ def _cue(sheet: Sheet, cue: Cue) -> Iterator[Fault]:
 
 def _slowest(notebook: str, cell: str) -> float:
     table = runtimes.read()
-    found = [runtimes.expected(notebook, cell, label=label, table=table) for label in table]
+    found = [runtimes.find_expected(notebook, cell, label=label, table=table) for label in table]
     return max((one.seconds for one in found if one), default=0.0)
 
 
@@ -151,7 +161,7 @@ def _prose(sheet: Sheet, books: dict[str, Notebook], *, whole: bool) -> Iterator
 
 
 def _lines(sheet: Sheet) -> Iterator[Line]:
-    """Give the lines of a sheet without code blocks and without the cues' tables."""
+    """Yield the lines of a sheet that are neither in a code block nor in a cue's table."""
     starts = {cue.line: cue for cue in sheet.cues} | {section.line: None for section in sheet.sections}
     cue, in_code, in_head = None, False, False
     for number, text in enumerate(sheet.path.read_text(encoding="utf-8").splitlines(), start=1):
@@ -172,7 +182,7 @@ def _placeholders(sheet: Sheet, line: Line, books: dict[str, Notebook]) -> Itera
         except ValueError as error:
             yield _at(sheet, line, str(error).rstrip("."), "Mend the name.")
             continue
-        if kind == "fact" and facts.value(name).number is None:
+        if kind == "fact" and facts.find_fact(name).number is None:
             remedy = "Measure it (python -m workshop.pocket.measure), or leave the sentence out."
             yield _at(sheet, line, f"the fact {name} has no value yet", remedy)
         if kind == "runtime":
@@ -198,7 +208,7 @@ def _links(sheet: Sheet, line: Line, books: dict[str, Notebook], *, whole: bool)
 
 
 def _numbers(sheet: Sheet, line: Line, book: Notebook) -> Iterator[Fault]:
-    """Find typed numbers: of two digits or more, or with a unit, unless they stand in the cue's own code."""
+    """Find typed numbers with several digits or a unit; one from the code of the cue's cells is right."""
     ids = line.cue.cells if line.cue else ()
     code = " ".join(cell.source for cell in book.cells if cell.id in ids)
     own = {float(number) for number in re.findall(r"\d+(?:\.\d+)?", code.replace("_", ""))}
@@ -255,8 +265,8 @@ def _named(cue: Cue) -> str:
     return ", ".join(f"`{cell}`" for cell in cue.cells)
 
 
-def summary(sheets: Sequence[Sheet]) -> str:
-    """Say in one line what was checked."""
+def summarize(sheets: Sequence[Sheet]) -> str:
+    """Write in one line what was checked."""
     every = [cue for sheet in sheets for cue in sheet.cues]
     minutes = sum(cue.minutes for cue in every)
     must = sum(cue.minutes for cue in every if cue.priority == "must")
@@ -266,7 +276,7 @@ def summary(sheets: Sequence[Sheet]) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """Check from the command line; ends with 1 if anything is wrong."""
+    """Check from the command line; return 1 if there is a fault."""
     parser = argparse.ArgumentParser(
         prog="presenter check", description="Check the cue sheets against the notebooks."
     )
@@ -276,7 +286,7 @@ def main(argv: list[str]) -> int:
     sheets, faults = check_all(options.cues, books=options.notebooks)
     for fault in faults:
         print(f"✗ {fault}", file=sys.stderr)
-    print(f"{f'{len(faults)} faults:' if faults else '✓'} {summary(sheets)}")
+    print(f"{f'{len(faults)} faults:' if faults else '✓'} {summarize(sheets)}")
     return 1 if faults else 0
 
 

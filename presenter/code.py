@@ -1,7 +1,7 @@
-"""Which cells a cell needs: the names that its code takes from cells above, read and never run.
+"""Which cells a cell needs: the names that its code takes from cells above. The code is read and never run.
 
 Only names are followed. A call that changes an object (`pipe.load_lora(…)`) and an assignment to an attribute
-(`pipe.dit = …`) need the object and define nothing: where a lesson hangs on such a state, its cue says
+(`pipe.dit = …`) need the object and define nothing: where a lesson depends on such a state, the cue says
 `if cut: run`. A name that is bound in a branch or a loop counts as bound.
 """
 
@@ -17,45 +17,47 @@ MAGIC = re.compile(r"^\s*[%!].*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Names:
-    """What a cell's code binds, what it takes from above at once, and what its functions take when called."""
+    """The names in a cell's code."""
 
-    defined: frozenset[str]
-    used: frozenset[str]
-    later: frozenset[str]
+    defined: frozenset[str]  # that it binds
+    used: frozenset[str]  # that it takes from above when it runs
+    later: frozenset[str]  # that its functions take when they are called
 
 
-def names(source: str) -> Names:
+def read_names(source: str) -> Names:
     """Read the names of a cell's code.
 
-    >>> found = names("total = sum(side**2 for side in sides)\\ndef show(): print(total, unit)")
+    >>> found = read_names("total = sum(side**2 for side in sides)\\ndef show(): print(total, unit)")
     >>> sorted(found.defined), sorted(found.used - {"sum"}), sorted(found.later - {"print"})
     (['show', 'total'], ['sides'], ['total', 'unit'])
 
-    Raises SyntaxError if it is not Python, but for lines that begin with % or !
+    Raises SyntaxError if it is not Python; lines that begin with % or ! are left out.
     """
     reader = _Reader()
     reader.visit(ast.parse(MAGIC.sub("", source)))
     return Names(frozenset(reader.defined), frozenset(reader.used), frozenset(reader.later))
 
 
-def providers(cells: Sequence[Names]) -> list[set[int]]:
-    """Say for each cell, by position, which cells above it last bound what it and its functions use.
+def find_providers(cells: Sequence[Names]) -> list[set[int]]:
+    """Find for each cell the positions of the cells above it that last bound what it and its functions use.
 
-    >>> providers([names("a = 1"), names("def f(): return a"), names("a = 2"), names("f()")])
+    >>> code = ["a = 1", "def f(): return a", "a = 2", "f()"]
+    >>> find_providers([read_names(source) for source in code])
     [set(), {0}, set(), {1, 2}]
     """
     return [set(_providers(cells, place)) for place in range(len(cells))]
 
 
-def needed(provided: Sequence[set[int]], kept: Iterable[int]) -> set[int]:
-    """Say which cells must run so that the kept ones find every name; they are among them.
+def find_needed(provided: Sequence[set[int]], kept: Iterable[int]) -> set[int]:
+    """Find the cells, by position, that must run so that the kept ones, among them, find all names.
 
-    provided: as `providers` gives it
+    provided: as from `find_providers`
 
-    >>> sorted(needed([set(), {0}, set(), {1}], [3]))
+    >>> sorted(find_needed([set(), {0}, set(), {1}], [3]))
     [0, 1, 3]
     """
-    todo, found = list(kept), set()
+    todo: list[int] = list(kept)
+    found: set[int] = set()
     while todo:
         place = todo.pop()
         if place not in found:
@@ -66,18 +68,19 @@ def needed(provided: Sequence[set[int]], kept: Iterable[int]) -> set[int]:
 
 def _providers(cells: Sequence[Names], place: int) -> Iterator[int]:
     own = cells[place]
-    todo, seen = set(own.used | (own.later - own.defined)), set()
+    todo: set[str] = set(own.used | (own.later - own.defined))
+    seen: set[str] = set()
     while todo:
         name = todo.pop()
         seen.add(name)
         above = next((one for one in range(place - 1, -1, -1) if name in cells[one].defined), None)
-        if above is not None:  # else it is Python's own
+        if above is not None:  # a name that no cell binds is Python's own
             yield above
             todo |= cells[above].later - seen  # a function looks its names up when it is called
 
 
 class _Reader(ast.NodeVisitor):
-    """Goes through code in the order in which it runs; a scope of its own gets a reader of its own."""
+    """Goes through code in the order in which it runs. Each inner scope is read by a reader of its own."""
 
     def __init__(self) -> None:
         self.defined: set[str] = set()
@@ -160,7 +163,7 @@ class _Reader(ast.NodeVisitor):
         self.used |= used - self.defined
 
     def _inner(self, arguments: set[str], *body: ast.AST) -> set[str]:
-        """Read a function's body: what it takes from outside. A name it binds anywhere is its own."""
+        """Return the names that a function's body takes from outside: those that it binds are its own."""
         inner = _Reader()
         inner._visit(*body)
         return (inner.used | inner.later) - inner.defined - arguments
@@ -172,6 +175,6 @@ def _arguments(given: ast.arguments) -> set[str]:
 
 
 def _arguments_now(given: ast.arguments) -> list[ast.AST | None]:
-    """List what runs when a function is defined: its defaults and its annotations."""
+    """List the expressions that run when a function is defined: its defaults and its annotations."""
     every = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
     return [*given.defaults, *given.kw_defaults, *(one.annotation for one in every if one is not None)]

@@ -14,7 +14,7 @@ section whose heading begins with the ids of its cells:
     ### Beginner
     - The person is the same, the light is not.
 
-Here a sheet is only read. Whether it agrees with its notebook is for presenter.check to say.
+This module only reads sheets; presenter.check compares them with the notebooks.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ LEVELS = ("beginner", "intermediate", "advanced")
 LABELS = ("Show", "Say", "Point at", "Do", "While it runs", "If it fails")
 TOPICS = (*(level.capitalize() for level in LEVELS), "Ask", "In practice")
 NO_FALLBACK = "–"
+# Titles of the sections that stand before the first cue and after the last.
+OPENING = ("Before you start", "Opening")
+CLOSING = ("Closing", "Questions you will get (Q&A)", "Questions you will get")
 
 _IDS = re.compile(r"((?:`[^`]*`,? *)+)(?:· *(.*))?$")
 _LABEL = re.compile(rf"\*\*({'|'.join(LABELS)})\.\*\*")
@@ -62,14 +65,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Cue:
-    """What to show, say and do at one cell, or at a few that belong together."""
+    """What to show, say and do at one cell, or at several that belong together."""
 
     sheet: str  # the notebook's name, without .ipynb
     cells: tuple[str, ...]  # ids, in the notebook's order
     title: str
     line: int  # of its heading in the sheet
-    minutes: float  # planned, talk and run together
-    least: float  # minutes it can be shrunk to
+    minutes: float  # that are planned for it, with the time that its cells run
+    least: float  # minutes to which it can be shortened
     priority: str  # one of PRIORITIES
     if_cut: str  # one of IF_CUT
     fallback: str  # a picture's name, or ""
@@ -80,12 +83,12 @@ class Cue:
 
     @property
     def name(self) -> str:
-        """Name the cue by its notebook's number and its first cell, as in 03-after."""
+        """Its notebook's number and its first cell, as 03-after."""
         return f"{self.sheet[:2]}-{self.cells[0] if self.cells else ''}"
 
     @property
     def takes_time(self) -> bool:
-        """Say whether it has a place in the talk; what people do at home has none."""
+        """Whether it has minutes in the talk; what people do at home has none."""
         return self.minutes > 0
 
 
@@ -96,9 +99,19 @@ class Sheet:
     name: str  # the notebook's, without .ipynb
     path: Path
     title: str
-    lead: str  # Markdown: what the audience takes home
+    lead: str  # Markdown: what people take home
     sections: tuple[Section, ...]
     cues: tuple[Cue, ...]
+
+    @property
+    def opening(self) -> list[Section]:
+        """The sections that stand before the first cue."""
+        return [one for one in self.sections if one.title in OPENING]
+
+    @property
+    def after_opening(self) -> list[Section]:
+        """All other sections."""
+        return [one for one in self.sections if one.title not in OPENING]
 
     def cue_of(self, cell: str) -> Cue | None:
         """Find the cue that a cell belongs to."""
@@ -107,11 +120,11 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong with a sheet or a notebook: where, what, and what to do."""
+    """Something that is wrong with a sheet or a notebook, where it is, and what to do."""
 
     file: Path
-    line: int  # 0 where it concerns the whole file
-    cue: str  # its cells or its section's title; "" where it concerns neither
+    line: int  # 0: it concerns the whole file
+    cue: str  # the cue's cells; "": it concerns no cue
     what: str
     remedy: str
 
@@ -121,7 +134,7 @@ class Fault:
 
 
 class CueError(ValueError):
-    """Cue sheets that cannot be read, with everything that is wrong with them."""
+    """Cue sheets that cannot be read, with all their faults."""
 
     def __init__(self, faults: list[Fault]) -> None:
         self.faults = faults
@@ -143,22 +156,22 @@ def read(path: Path) -> Sheet:
 def read_all(folder: Path = CUES) -> list[Sheet]:
     """Read every sheet of a folder, in the notebooks' order.
 
-    Raises CueError with the faults of all of them.
+    Raises CueError with the faults of all sheets.
     """
-    parsed = [parse(path) for path in paths(folder)]
+    parsed = [parse(path) for path in list_paths(folder)]
     faults = [fault for _, found in parsed for fault in found]
     if faults:
         raise CueError(faults)
     return [sheet for sheet, _ in parsed]
 
 
-def paths(folder: Path = CUES) -> list[Path]:
+def list_paths(folder: Path = CUES) -> list[Path]:
     """List the sheets of a folder; their names begin with a number."""
     return sorted(folder.glob("[0-9]*.md"))
 
 
 def parse(path: Path) -> tuple[Sheet, list[Fault]]:
-    """Read one sheet as far as it can be read, and say what is wrong with the rest."""
+    """Read one sheet as far as it can be read, and list the faults of the rest."""
     found = _Faults(path)
     lines = list(enumerate(path.read_text(encoding="utf-8").splitlines(), start=1))
     top, *parts = _split(lines, "## ")
@@ -173,7 +186,7 @@ def parse(path: Path) -> tuple[Sheet, list[Fault]]:
 
 
 class _Faults:
-    """Collects what is wrong with one sheet; `cue` is the one being read."""
+    """The faults of one sheet; `cue` is the one that is being read."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -185,9 +198,9 @@ class _Faults:
 
 
 def _split(lines: list[Line], mark: str) -> Iterator[tuple[int, str, list[Line]]]:
-    """Cut lines at the headings that begin with a mark: each heading's line, text and what follows it.
+    """Cut lines at the headings that begin with a mark; yield each heading's line, text and what follows.
 
-    What stands before the first heading comes first, without a heading. Code blocks are never cut.
+    What stands before the first heading comes first, without a heading. Lines of code blocks are no headings.
     """
     number, heading, body, in_code = 0, "", [], False
     for line in lines:
@@ -247,7 +260,7 @@ def _heading(number: int, heading: str, found: _Faults) -> tuple[tuple[str, ...]
 
 
 def _values(number: int, rows: list[Line], found: _Faults) -> dict:
-    """Read the cue's table; what cannot be read gets a value that does no harm."""
+    """Read the cue's table; a value that cannot be read gets a harmless one in its place."""
     nothing = {"minutes": 0.0, "least": 0.0, "priority": "nice", "if_cut": "skip", "fallback": ""}
     table = [[text.strip() for text in row.strip().strip("|").split("|")] for _, row in rows]
     if len(table) != 3 or tuple(table[0]) != COLUMNS or len(table[2]) != len(COLUMNS):
@@ -295,7 +308,7 @@ def _judge_minutes(values: dict, line: int, found: _Faults) -> None:
 
 
 def _notes(lines: list[Line], found: _Faults) -> dict[str, str]:
-    """Read what stands below the labels; a paragraph without a label belongs to the one before."""
+    """Read the text of each label; a paragraph without a label belongs to the label before it."""
     for number, text in lines:
         begins = _SOME_LABEL.match(text)
         if begins and not _LABEL.match(text):
@@ -328,7 +341,7 @@ def _topics(topics: list[tuple[int, str, list[Line]]], found: _Faults) -> dict:
 
 
 def _items(topic: str, lines: list[Line], found: _Faults) -> list[Line]:
-    """Read a list: each item begins with a dash, and the indented lines below it belong to it."""
+    """Read a list: an item begins with a dash, and the indented lines below belong to it."""
     items: list[Line] = []
     for number, text in lines:
         if text.startswith("- "):

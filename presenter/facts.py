@@ -1,10 +1,10 @@
-"""The numbers that are said aloud, computed from the catalogue, the card's data sheet or a measurement.
+"""The numbers that the cue sheets say aloud: computed from the catalogue, a data sheet or a measurement.
 
     fill("It has {fact:pipeline.parameters} parameters; the cell takes {runtime:02-first-picture}.")
 
-Each fact brings its unit and is rounded once, here. GB is 10**9 bytes and GiB is 2**30. Shape and arithmetic
-are those of diffsynth 2.1.12, models/qwen_image_dit.py; the card's figures are AMD's, from the ROCm
-documentation's table of GPU architectures. Nothing here imports torch.
+A fact has its unit and is rounded once, here. GB is 10**9 bytes and GiB is 2**30. The shape and the
+arithmetic are those of diffsynth 2.1.12, models/qwen_image_dit.py; the card's figures are AMD's, from the
+ROCm documentation's table of GPU architectures. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
+from typing import Any
 
 from presenter import runtimes
-from workshop import lora, models, notebooks, profiles
+from workshop import lora, models, notebooks
+from workshop.files import POCKET, REPO
 from workshop.training import dataset
 from workshop.training import loop as training
 from workshop.units import GB, GIB, duration
 
-REPORT = profiles.POCKET / "report.json"
+REPORT = POCKET / "report.json"
 NOT_MEASURED, NOT_REHEARSED = "not measured yet", "not rehearsed yet"
 
 # The DiT's shape: models.dit_parameters makes the catalogue's number of parameters from it.
@@ -32,7 +34,7 @@ WIDTH = HEADS * HEAD_WIDTH
 SCALE, CHANNELS, PATCH = 8, 16, 2  # image px of a latent px; latent channels; latent px of a token's side
 RANK, STEPS, SIZE = 32, 40, 1328  # the workshop's own settings; image px
 PASSES = 2  # of the DiT in a step with guidance
-BUSY = 0.4  # share of the card's peak that such a model usually reaches; an assumption
+BUSY = 0.4  # the share of the card's peak that such a model is assumed to reach
 
 # AMD Instinct MI300X: bytes, bytes a second, compute units, dense bf16 operations a second.
 CARD_BYTES, CARD_BANDWIDTH, CARD_UNITS, CARD_BF16 = 192 * GB, 5.3e12, 304, 1307.4e12
@@ -47,26 +49,26 @@ PLACEHOLDER = re.compile(r"\{(\w+):([^{}\s]+)\}")
 
 @dataclass(frozen=True)
 class Fact:
-    """A number and how it is said; `number` is None where nobody has measured it yet."""
+    """A number, and the text that says it."""
 
     name: str
-    number: float | None
-    text: str  # with unit, rounded
-    source: str
+    number: float | None  # None: nobody has measured it yet
+    text: str  # rounded, with its unit
+    source: str  # where the number comes from
 
 
-def names() -> list[str]:
+def list_names() -> list[str]:
     """List the names of all facts."""
     return sorted(_facts())
 
 
-def value(name: str) -> Fact:
-    """Look a fact up.
+def find_fact(name: str) -> Fact:
+    """Find a fact by its name.
 
-    >>> value("pipeline.parameters").text
+    >>> find_fact("pipeline.parameters").text
     '28.8 billion'
 
-    Raises ValueError, naming the nearest ones, for a name that is none.
+    Raises ValueError, with the names that come nearest, for an unknown one.
     """
     facts = _facts()
     if name not in facts:
@@ -76,47 +78,47 @@ def value(name: str) -> Fact:
     return facts[name]
 
 
-def runtime(cell: str, *, notebook: str = "", label: str | None = None) -> str:
-    """Say how long a cell is expected to take.
+def format_runtime(cell: str, *, notebook: str = "", label: str | None = None) -> str:
+    """Write how long a cell is expected to run.
 
     cell: its id in `notebook`, or the id with the notebook's number before it, as 03-after
-    label: the machine, as runtimes are filed; the one at hand if left out
+    label: the machine's, under which runtimes are filed; None: this machine's
 
-    Raises ValueError if no notebook is meant.
+    Raises ValueError if neither names a notebook.
     """
     number, dash, rest = cell.partition("-")
     if dash and re.fullmatch(r"\d\d", number):
         notebook, cell = notebooks.select([number])[0].stem, rest
     if not notebook:
         raise ValueError(f"The runtime of {cell!r} needs its notebook. Write it before the id, as 03-after.")
-    found = runtimes.expected(notebook, cell, label=label)
-    return seconds(found.seconds) if found else NOT_REHEARSED
+    found = runtimes.find_expected(notebook, cell, label=label)
+    return format_seconds(found.seconds) if found else NOT_REHEARSED
 
 
 def fill(text: str, *, notebook: str = "", label: str | None = None) -> str:
-    """Put facts and runtimes where the text names them.
+    """Replace the names of facts and runtimes in a text by what they say.
 
     >>> fill("{fact:dit.blocks} blocks of width {fact:dit.width}")
     '60 blocks of width 3,072'
 
-    Raises ValueError for a name that is none.
+    Raises ValueError for an unknown name.
     """
 
     def found(match: re.Match[str]) -> str:
         kind, name = match.groups()
         if kind == "fact":
-            return value(name).text
+            return find_fact(name).text
         if kind == "runtime":
-            return runtime(name, notebook=notebook, label=label)
+            return format_runtime(name, notebook=notebook, label=label)
         raise ValueError(f"{match[0]} is neither a fact nor a runtime. Write {{fact:…}} or {{runtime:…}}.")
 
     return PLACEHOLDER.sub(found, text)
 
 
-def many(count: float) -> str:
-    """Say a large number in words.
+def format_count(count: float) -> str:
+    """Write a number as it is said, large ones in words.
 
-    >>> many(28_849_460_275), many(126_892_531), many(3_820_224), many(4096)
+    >>> format_count(28_849_460_275), format_count(126_892_531), format_count(3_820_224), format_count(4096)
     ('28.8 billion', '127 million', '3.8 million', '4,096')
     """
     if count >= 1e9:
@@ -126,10 +128,10 @@ def many(count: float) -> str:
     return f"{count:,.0f}"
 
 
-def memory(count: float, *, unit: int = GB) -> str:
-    """Say bytes in GB or GiB, to three digits.
+def format_bytes(count: float, *, unit: int = GB) -> str:
+    """Write bytes in GB or GiB, with three digits.
 
-    >>> memory(173.1e9), memory(57.7e9), memory(0.25e9), memory(57.7e9, unit=GIB)
+    >>> format_bytes(173.1e9), format_bytes(57.7e9), format_bytes(0.25e9), format_bytes(57.7e9, unit=GIB)
     ('173 GB', '57.7 GB', '0.25 GB', '53.7 GiB')
     """
     size = count / unit
@@ -137,19 +139,19 @@ def memory(count: float, *, unit: int = GB) -> str:
     return f"{size:.{digits}f} {'GB' if unit == GB else 'GiB'}"
 
 
-def percent(share: float) -> str:
-    """Say a share in percent, small ones with a decimal.
+def format_percent(share: float) -> str:
+    """Write a share in percent, a small one with a decimal.
 
-    >>> percent(0.905), percent(0.01155), percent(0.0)
+    >>> format_percent(0.905), format_percent(0.01155), format_percent(0.0)
     ('90 %', '1.2 %', '0 %')
     """
     return f"{share:.{1 if 0 < share < 0.1 else 0}%}".replace("%", " %")
 
 
-def seconds(took: float) -> str:
-    """Say a time as people say it.
+def format_seconds(took: float) -> str:
+    """Write a time as people say it.
 
-    >>> seconds(0.04), seconds(1.46), seconds(18.4), seconds(200)
+    >>> format_seconds(0.04), format_seconds(1.46), format_seconds(18.4), format_seconds(200)
     ('less than a second', '1.5 s', '18 s', '3 min 20 s')
     """
     if took < 0.5:
@@ -157,34 +159,49 @@ def seconds(took: float) -> str:
     return f"{took:.0f} s" if 10 <= took < 59.5 else duration(took)
 
 
-def tokens(size: int) -> int:
+def count_tokens(size: int) -> int:
     """Count the image tokens of a square picture.
 
-    >>> tokens(1024), tokens(1328)
+    size: of its side, in image px
+
+    >>> count_tokens(1024), count_tokens(1328)
     (4096, 6889)
     """
     return (size // (SCALE * PATCH)) ** 2
 
 
-def picture_flops(size: int = SIZE, *, steps: int = STEPS) -> float:
+def count_picture_flops(size: int = SIZE, *, steps: int = STEPS) -> float:
     """Count the DiT's operations for one picture with guidance, without text tokens, text encoder and VAE.
 
-    >>> f"{picture_flops():.2e}"
+    size: of the picture's side, in image px
+
+    >>> f"{count_picture_flops():.2e}"
     '1.03e+16'
     """
     # A token and block: attention's four matrices D×D and the MLP's eight, two operations a number.
-    matrices = tokens(size) * 24 * WIDTH**2
-    attention = 4 * tokens(size) ** 2 * WIDTH  # each token with each: the scores, and the sum they weigh
+    matrices = count_tokens(size) * 24 * WIDTH**2
+    attention = (
+        4 * count_tokens(size) ** 2 * WIDTH
+    )  # each token with each: the scores, and the sum they weigh
     return steps * PASSES * BLOCKS * (matrices + attention)
 
 
-def _say(name: str, number: float | None, how: Callable[[float], str], *, source: str) -> Fact:
+def _fact(name: str, number: float | None, how: Callable[[float], str], *, source: str) -> Fact:
     return Fact(name, number, NOT_MEASURED if number is None else how(number), source)
 
 
 @cache
 def _facts() -> Mapping[str, Fact]:
-    groups = (_weights(), _sums(), _shape(), _lora(), _card(), _workshop(), _pocket(), measured(_report()))
+    groups = (
+        _weights(),
+        _sums(),
+        _shape(),
+        _lora(),
+        _card(),
+        _workshop(),
+        _pocket(),
+        read_measured(_report()),
+    )
     return {fact.name: fact for fact in chain.from_iterable(groups)}
 
 
@@ -192,47 +209,47 @@ def _weights() -> Iterator[Fact]:
     model = models.MODELS["Qwen-Image"]
     parts = {part.role: part.parameters for part in model.files if part.parameters}
     for role, count in {"pipeline": model.parameters, **parts}.items():
-        yield Fact(f"{role}.parameters", count, many(count), COUNTED)
-        yield Fact(f"{role}.memory", 2 * count, memory(2 * count), COUNTED)  # bf16: 2 bytes a parameter
-        yield Fact(f"{role}.memory_gib", 2 * count, memory(2 * count, unit=GIB), COUNTED)
+        yield Fact(f"{role}.parameters", count, format_count(count), COUNTED)
+        yield Fact(f"{role}.memory", 2 * count, format_bytes(2 * count), COUNTED)  # bf16: 2 bytes a parameter
+        yield Fact(f"{role}.memory_gib", 2 * count, format_bytes(2 * count, unit=GIB), COUNTED)
 
 
 def _sums() -> Iterator[Fact]:
     names = list(models.PIPELINES)
     apart, shared = sum(models.pipeline_bytes([name]) for name in names), models.pipeline_bytes(names)
-    yield Fact("three.counted", apart // 2, many(apart // 2), COUNTED)
-    yield Fact("three.unique", shared // 2, many(shared // 2), COUNTED)
+    yield Fact("three.counted", apart // 2, format_count(apart // 2), COUNTED)
+    yield Fact("three.unique", shared // 2, format_count(shared // 2), COUNTED)
     for name, size in {"three": apart, "shared": shared}.items():
-        yield Fact(f"{name}.memory", size, memory(size), COUNTED)
-        yield Fact(f"{name}.memory_gib", size, memory(size, unit=GIB), COUNTED)
-    yield Fact("shared.saving", apart - shared, memory(apart - shared), COUNTED)
+        yield Fact(f"{name}.memory", size, format_bytes(size), COUNTED)
+        yield Fact(f"{name}.memory_gib", size, format_bytes(size, unit=GIB), COUNTED)
+    yield Fact("shared.saving", apart - shared, format_bytes(apart - shared), COUNTED)
 
 
 def _shape() -> Iterator[Fact]:
     shape = {"dit.blocks": BLOCKS, "dit.width": WIDTH, "dit.heads": HEADS, "dit.head_width": HEAD_WIDTH}
     shape |= {"vae.scale": SCALE, "vae.channels": CHANNELS}
-    shape |= {f"tokens.{size}": tokens(size) for size in (128, 1024, SIZE)}
+    shape |= {f"tokens.{size}": count_tokens(size) for size in (128, 1024, SIZE)}
     for name, count in shape.items():
-        yield Fact(name, count, many(count), COMPUTED)
+        yield Fact(name, count, format_count(count), COMPUTED)
 
 
 def _lora() -> Iterator[Fact]:
     count = lora.predict(blocks=BLOCKS, width=WIDTH, rank=RANK)
     share = count / models.MODELS["Qwen-Image"].part("dit").parameters
     modules = BLOCKS * len(lora.TARGETS)
-    yield Fact("lora.parameters", count, many(count), COMPUTED)
-    yield Fact("lora.memory", 2 * count, memory(2 * count), COMPUTED)
-    yield Fact("lora.modules", modules, many(modules), COMPUTED)
-    yield Fact("lora.targets", len(lora.TARGETS), many(len(lora.TARGETS)), SET)
-    yield Fact("lora.share", share, percent(share), COMPUTED)
+    yield Fact("lora.parameters", count, format_count(count), COMPUTED)
+    yield Fact("lora.memory", 2 * count, format_bytes(2 * count), COMPUTED)
+    yield Fact("lora.modules", modules, format_count(modules), COMPUTED)
+    yield Fact("lora.targets", len(lora.TARGETS), format_count(len(lora.TARGETS)), SET)
+    yield Fact("lora.share", share, format_percent(share), COMPUTED)
 
 
 def _card() -> Iterator[Fact]:
-    yield Fact("gpu.memory", CARD_BYTES, memory(CARD_BYTES), PUBLISHED)
+    yield Fact("gpu.memory", CARD_BYTES, format_bytes(CARD_BYTES), PUBLISHED)
     yield Fact("gpu.bandwidth", CARD_BANDWIDTH, f"{CARD_BANDWIDTH / 1e12:.1f} TB/s", PUBLISHED)
-    yield Fact("gpu.compute_units", CARD_UNITS, many(CARD_UNITS), PUBLISHED)
+    yield Fact("gpu.compute_units", CARD_UNITS, format_count(CARD_UNITS), PUBLISHED)
     yield Fact("gpu.bf16", CARD_BF16, f"{CARD_BF16 / 1e12:,.0f} TFLOPS", PUBLISHED)
-    flops = picture_flops()
+    flops = count_picture_flops()
     yield Fact("picture.flops", flops, f"about {flops / 1e15:.0f} PFLOP", COMPUTED)
     for name, at in {"at_peak": 1.0, "estimate": BUSY}.items():
         took = flops / CARD_BF16 / at
@@ -241,28 +258,28 @@ def _card() -> Iterator[Fact]:
 
 def _workshop() -> Iterator[Fact]:
     disk = sum(model.bytes for model in models.MODELS.values())
-    yield Fact("workshop.disk", disk, f"about {memory(disk)}", COUNTED)
-    dog = profiles.REPO / "data" / dataset.DOG
+    yield Fact("workshop.disk", disk, f"about {format_bytes(disk)}", COUNTED)
+    dog = REPO / "data" / dataset.DOG
     pictures = len(dataset.DataSet(dog, dog / "metadata.csv").rows())
     repeat, epochs = (training.FLAGS[name].default for name in ("dataset_repeat", "num_epochs"))
-    yield Fact("training.pictures", pictures, many(pictures), SET)
-    yield Fact("training.steps", pictures * repeat * epochs, many(pictures * repeat * epochs), SET)
+    yield Fact("training.pictures", pictures, format_count(pictures), SET)
+    yield Fact("training.steps", pictures * repeat * epochs, format_count(pictures * repeat * epochs), SET)
 
 
 def _pocket() -> Iterator[Fact]:
     model = models.MODELS["Qwen-Image"]
     counts = {part.role: _parameters(model, part) for part in model.files if part.parameters}
     for role, count in counts.items():
-        yield _say(f"pocket.{role}.parameters", count, many, source=IN_FILES)
+        yield _fact(f"pocket.{role}.parameters", count, format_count, source=IN_FILES)
     whole = None if None in counts.values() else sum(counts.values())
-    yield _say("pocket.parameters", whole, many, source=IN_FILES)
+    yield _fact("pocket.parameters", whole, format_count, source=IN_FILES)
     size = None if whole is None else 2 * whole  # bf16
-    yield _say("pocket.size", size, lambda count: f"{count / 1e6:.0f} MB", source=IN_FILES)
+    yield _fact("pocket.size", size, lambda count: f"{count / 1e6:.0f} MB", source=IN_FILES)
 
 
 def _parameters(model: models.Model, part: models.Part) -> int | None:
     """Count a part's parameters in the pocket model's files; None if they are not here."""
-    files = models.paths(model, part, profiles.POCKET)
+    files = models.paths(model, part, POCKET)
     if not files or list(models.broken(files)):
         return None
     return sum(math.prod(entry["shape"]) for file in files for entry in models.read_header(file).values())
@@ -272,7 +289,7 @@ def _report() -> dict:
     return json.loads(REPORT.read_text(encoding="utf-8")) if REPORT.exists() else {}
 
 
-# A fact's name to its place in the pocket model's report and how it is said.
+# The names of facts to their places in the pocket model's report: shares, and times in s.
 SHARES = {
     **{f"pocket.{code}": code for code in ("en", "ko", "kn", "zh")},
     "pocket.reader": "reader",
@@ -296,11 +313,14 @@ SHARES = {
 TIMES = {"pocket.picture_seconds": "seconds a picture", "pocket.dog_seconds": "seconds of training the dog"}
 
 
-def measured(report: Mapping) -> Iterator[Fact]:
-    """Read the facts that the pocket model's evaluation has measured; what it has not yet has no number."""
+def read_measured(report: Mapping[str, Any]) -> Iterator[Fact]:
+    """Yield the facts that the pocket model's evaluation measures; those that it has not yet have no number.
+
+    report: as in the pocket model's report.json
+    """
     figures = {**report, **report.get("family", {})}
     for name, place in SHARES.items():
-        yield _say(name, figures.get(place), percent, source=MEASURED)
+        yield _fact(name, figures.get(place), format_percent, source=MEASURED)
     for name, place in TIMES.items():
-        yield _say(name, figures.get(place), seconds, source=MEASURED)
-    yield _say("pocket.vae", figures.get("vae dB plain"), lambda ratio: f"{ratio:.1f} dB", source=MEASURED)
+        yield _fact(name, figures.get(place), format_seconds, source=MEASURED)
+    yield _fact("pocket.vae", figures.get("vae dB plain"), lambda ratio: f"{ratio:.1f} dB", source=MEASURED)

@@ -1,16 +1,20 @@
-"""The talk as it goes: a journal of acts on the disk, and what they add up to.
+"""The talk as it goes: a journal of acts on the disk, and the state that they add up to.
 
-Every act of the presenter, and every step that the kernel makes for them, is one JSON line that is never
-changed. `fold` turns the acts into the state of the talk, so whatever restarts, nothing is lost, and to undo
-an act is to fold without it. Time is handed in: seconds since 1970.
+Each act of the presenter, and each move that a kernel causes, is one JSON line that is never changed. `fold`
+computes the talk's state from the acts: a restart loses nothing, and an act is undone by leaving it out. The
+functions here read no clock; the caller gives the time, in seconds since 1970.
 
     plan    how long the talk is and what it leaves out from the start
     begin   the clock starts; given again, the talk starts over
     go      to a cue, by hand or because its cell was run
-    pause   for a question (the plan's clock runs on) or for a break (it stands); resume ends either
-    cut     cues shortened, left out or taken back in
+    pause   for a question (the plan's clock runs on) or for a break (it stands)
+    resume  ends a question or a break
+    cut     cues are shortened, left out or taken back in
     stage   a cue's fallback goes on the projector; without a cue it goes off
-    level, follow, end, undo
+    level   the talking points are those of another level
+    follow  whether cells that are run move the talk
+    end     the clock stops
+    undo    takes back a begin, a cut or an end
 """
 
 from __future__ import annotations
@@ -23,42 +27,44 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from workshop import profiles
+from workshop.files import REPO
+from workshop.units import HOUR
 
-TALKS = profiles.REPO / "runs" / "talks"  # a folder each
-JOURNAL, EVENTS = "journal.jsonl", "events.jsonl"  # the presenter's acts, and what the kernels did
+TALKS = REPO / "runs" / "talks"  # a folder each
+JOURNAL, EVENTS = "journal.jsonl", "events.jsonl"  # in a talk's folder: its acts, and its kernels' events
 ACTS = ("plan", "begin", "go", "pause", "resume", "cut", "stage", "level", "follow", "end", "undo")
-UNDOABLE = ("begin", "cut", "end")  # a move is taken back by moving, a pause by resuming
+UNDOABLE = ("begin", "cut", "end")  # moving back undoes a move, and resuming a pause
 PAUSES = ("question", "break")
-FORGOTTEN = 12 * 3600.0  # s; a talk that nobody touched for so long is not gone on with
+FORGOTTEN = 12 * HOUR  # a talk whose last act is older than this is over, even if nobody ended it
 
 
 @dataclass(frozen=True)
 class Act:
     """One line of the journal."""
 
-    at: float
+    at: float  # s since 1970
     do: str  # one of ACTS
     cue: str = ""  # begin, go, stage
     by: str = "hand"  # go: "hand" or "kernel"
     kind: str = ""  # pause: one of PAUSES
-    treatments: Mapping[str, str] = field(default_factory=dict, hash=False)  # cut: by a cue's name
-    plan: Mapping[str, Any] = field(default_factory=dict, hash=False)  # plan: what presenter.schedule takes
+    treatments: Mapping[str, str] = field(default_factory=dict, hash=False)  # cut: by cue name
+    plan: Mapping[str, Any] = field(default_factory=dict, hash=False)  # plan: as Material.plan takes it
     level: str = ""
     on: bool = True  # follow
-    of: int = 0  # undo: the number of the act, from 1
+    of: int = 0  # undo: the number of the act that is taken back, from 1
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """A stretch of time in one cue, all of it talk, question or break."""
+    """A time in one cue that is talk, question or break from its beginning to its end."""
 
     cue: str
     kind: str  # "talk" or one of PAUSES
-    began: float
+    began: float  # s since 1970
     ended: float | None = None
 
     def seconds(self, *, now: float) -> float:
+        """Return how long it took, or has taken until now."""
         return (now if self.ended is None else self.ended) - self.began
 
 
@@ -66,47 +72,50 @@ class Stretch:
 class Talk:
     """Where the talk stands."""
 
-    cue: str = ""  # the current one; "" before the first
+    cue: str = ""  # the current cue's name; "" before the first
     level: str = "intermediate"
     follows: bool = True  # cells that are run move the talk on
     staged: str = ""  # the cue whose fallback is on the projector
     plan: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    treatments: Mapping[str, str] = field(default_factory=dict, hash=False)  # by a cue's name
-    stretches: tuple[Stretch, ...] = ()  # of this talk, in order; the last one is open while it goes
-    undoable: int = 0  # the number of the act that undo would take back; 0 if there is none
+    treatments: Mapping[str, str] = field(default_factory=dict, hash=False)  # the cuts, by cue name
+    stretches: tuple[Stretch, ...] = ()  # in order; the last one is open while the talk goes on
+    undoable: int = 0  # the number of the act that undo would take back; 0: there is none
 
     @property
     def began(self) -> float | None:
+        """When the talk began, in s since 1970."""
         return self.stretches[0].began if self.stretches else None
 
     @property
     def ended(self) -> float | None:
+        """When the talk ended, in s since 1970."""
         return self.stretches[-1].ended if self.stretches else None
 
     @property
     def running(self) -> bool:
+        """Whether the talk has begun and not ended; a pause does not end it."""
         return bool(self.stretches) and self.ended is None
 
     @property
     def pause(self) -> str:
-        """Name the pause that the talk is in; "" if it is in none."""
+        """The kind of pause that the talk is in, one of PAUSES; "" if it is in none."""
         kind = self.stretches[-1].kind if self.running else ""
         return kind if kind in PAUSES else ""
 
     def elapsed(self, *, now: float) -> float:
-        """Count the seconds that the plan's time has run: everything but breaks."""
+        """Return the seconds that count for the plan: all but breaks."""
         return sum(one.seconds(now=now) for one in self.stretches if one.kind != "break")
 
     def breaks(self, *, now: float) -> float:
-        """Count the seconds of breaks."""
+        """Return the seconds of all breaks."""
         return sum(one.seconds(now=now) for one in self.stretches if one.kind == "break")
 
     def in_pause(self, *, now: float) -> float:
-        """Count the seconds of the present pause."""
+        """Return the seconds of the pause that the talk is in."""
         return self.stretches[-1].seconds(now=now) if self.pause else 0.0
 
     def spent(self, *, now: float) -> dict[str, float]:
-        """Count each cue's seconds of talk, without questions and breaks, in the order of the talk."""
+        """Return each cue's seconds of talk, without questions and breaks, by cue name."""
         seconds: dict[str, float] = {}
         for one in self.stretches:
             if one.kind == "talk":
@@ -115,7 +124,7 @@ class Talk:
 
 
 def fold(acts: Iterable[Act]) -> Talk:
-    """Add up a journal.
+    """Compute the talk's state from all acts of its journal.
 
     >>> talk = fold([Act(0.0, "begin", cue="01-a"), Act(60.0, "pause", kind="break"), Act(660.0, "resume")])
     >>> talk.elapsed(now=720), talk.breaks(now=720)
@@ -127,12 +136,15 @@ def fold(acts: Iterable[Act]) -> Talk:
     for number, act in enumerate(acts, start=1):
         at = max(at, act.at)  # a clock that was set back makes no negative time
         if number not in undone:
-            talk = after(talk, replace(act, at=at), number=number)
+            talk = apply_act(talk, replace(act, at=at), number=number)
     return talk
 
 
-def after(talk: Talk, act: Act, *, number: int) -> Talk:
-    """Say where the talk stands after one more act; an act that makes no sense there changes nothing."""
+def apply_act(talk: Talk, act: Act, *, number: int) -> Talk:
+    """Return the talk's state after one more act; an act that makes no sense there changes nothing.
+
+    number: the act's in the journal, from 1
+    """
     changed = CHANGES[act.do](talk, act)
     return replace(changed, undoable=number) if act.do in UNDOABLE and changed != talk else changed
 
@@ -183,7 +195,7 @@ def _end(talk: Talk, act: Act) -> Talk:
 
 
 def _undo(talk: Talk, act: Act) -> Talk:
-    return talk  # the act that it takes back was left out
+    return talk  # `fold` left out the act that this one takes back
 
 
 CHANGES = {
@@ -206,7 +218,7 @@ def _closed(stretch: Stretch, at: float) -> Stretch:
 
 
 def _turn(talk: Talk, at: float, **changes: str) -> Talk:
-    """Close the open stretch and open one that differs from it; before and after the talk there is none."""
+    """Close the open stretch and open the next one with changes; a talk that is not running stays so."""
     if not talk.running:
         return talk
     last = talk.stretches[-1]
@@ -215,28 +227,29 @@ def _turn(talk: Talk, at: float, **changes: str) -> Talk:
 
 
 class Journal:
-    """The acts of one talk, on the disk and in memory; one process writes it."""
+    """The acts of one talk, on the disk and in memory. Only one process may write it."""
 
     def __init__(self, folder: Path) -> None:
-        """Read what is there; lines that are no acts, as after a power cut, are counted and left alone."""
+        """Read the acts in a folder; lines that are no acts, as after a power cut, are counted and kept."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = folder / JOURNAL
         self.acts, self.unreadable = read(self.path)
-        self.problem = ""  # why the last act is not on the disk
+        self.problem = ""  # why the last act could not be written; "" if it was
         self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if self.path.stat().st_size and not self.path.read_bytes().endswith(b"\n"):
-            os.write(self._file, b"\n")  # the last line was torn; the next must not be joined to it
+            os.write(self._file, b"\n")  # ends a torn last line, so that the next act has a line of its own
 
     @property
     def talk(self) -> Talk:
+        """The talk's state."""
         return fold(self.acts)
 
     def add(self, act: Act) -> Talk:
-        """Write an act down, safe from a power cut, and say where the talk stands then.
+        """Write an act to the disk, safe from a power cut, and return the talk's state after it.
 
-        If the disk does not take it, `problem` says so, and the talk goes on in memory.
+        If the act cannot be written, `problem` says why, and the talk goes on in memory.
 
-        Raises ValueError for an act that there is not, or an undo with nothing to take back.
+        Raises ValueError for an unknown act, and for an undo with nothing to take back.
         """
         if act.do not in ACTS:
             raise ValueError(f"There is no act {act.do!r}. These are: {', '.join(ACTS)}.")
@@ -246,7 +259,7 @@ class Journal:
                 raise ValueError("There is nothing to take back: no begin, cut or end is in force.")
         self.acts.append(act)
         try:
-            self._write(as_line(act))
+            self._write(format_act(act))
             self.problem = ""
         except OSError as error:
             self.problem = (
@@ -261,19 +274,22 @@ class Journal:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file)
         except OSError:
-            os.ftruncate(self._file, size)  # half a line would spoil the next one
+            os.ftruncate(self._file, size)  # half a line would run into the next act
             raise
 
 
-def as_line(act: Act) -> bytes:
-    """Write an act as a line of the journal, without what it leaves at its default."""
-    usual = Act(act.at, act.do)
-    told = {name: value for name, value in vars(act).items() if value != getattr(usual, name)}
-    return json.dumps({"at": act.at, "do": act.do} | told, ensure_ascii=False).encode() + b"\n"
+def format_act(act: Act) -> bytes:
+    """Write an act as a line of the journal, without fields that have their default."""
+    plain = Act(act.at, act.do)
+    own = {name: value for name, value in vars(act).items() if value != getattr(plain, name)}
+    return json.dumps({"at": act.at, "do": act.do} | own, ensure_ascii=False).encode() + b"\n"
 
 
 def read(path: Path) -> tuple[list[Act], int]:
-    """Read a journal: its acts, and how many lines were none. A journal that is not there is empty."""
+    """Read a journal; one that does not exist is empty.
+
+    returns: its acts, and the number of lines that are no acts
+    """
     lines = path.read_bytes().splitlines() if path.exists() else []
     acts = [act for line in lines if (act := _act(line))]
     return acts, len(lines) - len(acts)
@@ -288,17 +304,17 @@ def _act(line: bytes) -> Act | None:
     return act if act.do in ACTS else None
 
 
-def newest(talks: Path, *, now: float) -> Path | None:
-    """Find the talk to go on with: the last one touched, unless it has ended or lies too long ago."""
-    there = folders(talks)
-    if not there:
+def find_unfinished(talks: Path, *, now: float) -> Path | None:
+    """Find the folder of the newest talk; None if that talk has ended or its last act is too old."""
+    folders = list_folders(talks)
+    if not folders:
         return None
-    acts, _ = read(there[-1] / JOURNAL)
+    acts, _ = read(folders[-1] / JOURNAL)
     fresh = bool(acts) and now - acts[-1].at < FORGOTTEN
-    return there[-1] if fresh and fold(acts).ended is None else None
+    return folders[-1] if fresh and fold(acts).ended is None else None
 
 
-def folders(talks: Path) -> list[Path]:
-    """List the talks that are kept, the last one touched at the end."""
+def list_folders(talks: Path) -> list[Path]:
+    """List the folders of all talks; the talk whose journal was written last comes last."""
     journals = sorted(talks.glob(f"*/{JOURNAL}"), key=lambda path: path.stat().st_mtime)
     return [path.parent for path in journals]

@@ -1,7 +1,7 @@
-"""Follow the kernels from outside: read the event log as it grows, and know what every cell came to.
+"""Follow the kernels from outside: read the event log as it grows, and know how every cell ended.
 
-The lines are written by hook.py, inside the kernels, and every kernel has its own process id. A kernel that
-is killed says nothing; `Kernels.lost` asks the system whether it is still there.
+hook.py writes the log's lines inside the kernels. A kernel is known by its process id. One that is killed
+cannot write; `Kernels.end_lost` asks the operating system whether its process still runs.
 """
 
 from __future__ import annotations
@@ -14,11 +14,17 @@ from pathlib import Path
 from typing import Any
 
 STARTUP = Path(__file__).with_name("startup.py")
-QUEUED = (
-    0.1  # s between two cells; nobody presses the keys faster, a kernel starts what waits within milliseconds
-)
-CHUNK = 1 << 20  # bytes read at once
+# s between two cells of a kernel: a person does not press the keys faster than this, and a kernel starts a
+# cell that waits (Run All) within milliseconds.
+QUEUED = 0.1
+CHUNK = 1 << 20  # bytes that one look reads at most
 KINDS = ("start", "pre", "post", "stop")
+# The states of a run that failed, and what the presenter is told then; {} is the cell.
+FAILURES = {
+    "failed": "An error in {}",
+    "out of memory": "Out of memory in {}",
+    "died": "The kernel died in {}",
+}
 
 
 @dataclass(frozen=True)
@@ -32,28 +38,28 @@ class Event:
     cell: str = ""
     error: str = ""  # name of the exception
     message: str = ""  # its first line
-    memory: bool = False  # memory ran out
+    memory: bool = False  # whether memory ran out
 
 
 @dataclass(frozen=True)
 class Run:
-    """One execution of a cell: running until it has ended."""
+    """One execution of a cell."""
 
     notebook: str  # stem, as 02_inference
     cell: str
     pid: int
     began: float  # s since 1970
-    queued: bool = False  # began right after another cell: Run All, not a hand
+    queued: bool = False  # it began within QUEUED of the cell before: by Run All, not by hand
     ended: float | None = None
     state: str = "running"  # then "done", "failed", "interrupted", "out of memory" or "died"
     error: str = ""
     message: str = ""
 
 
-def watch(environment: MutableMapping[str, str], *, log: Path) -> None:
-    """Make every kernel that is started with this environment report its cells to a log.
+def report_cells(environment: MutableMapping[str, str], *, log: Path) -> None:
+    """Make every kernel that is started with this environment write its cells' events to a log.
 
-    What PYTHONSTARTUP named before still runs. Raises OSError if the log cannot be written.
+    The file that PYTHONSTARTUP named before still runs. Raises OSError if the log cannot be written.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -67,18 +73,18 @@ def watch(environment: MutableMapping[str, str], *, log: Path) -> None:
 
 
 class Tail:
-    """Reads what was appended to the log since the last look."""
+    """The log's end: each `read` returns what was appended since the one before."""
 
     def __init__(self, log: Path) -> None:
         self.log = log
-        self.unreadable = 0  # lines that were no event
+        self.unreadable = 0  # lines that are no events
         self._offset = 0
-        self._rest = b""  # a line that is not whole yet
+        self._rest = b""  # the beginning of a line whose end is not written yet
 
     def read(self) -> list[Event]:
-        """Give the new events in order; none if the log has not grown or is not there yet."""
+        """Return the new events in order; a log that does not exist yet has none."""
         try:
-            if self.log.stat().st_size < self._offset:  # somebody emptied it
+            if self.log.stat().st_size < self._offset:  # it was emptied
                 self._offset, self._rest = 0, b""
             with self.log.open("rb") as file:
                 file.seek(self._offset)
@@ -87,13 +93,13 @@ class Tail:
             return []
         self._offset += len(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
-        events = [event for line in lines if (event := parsed(line))]
+        events = [event for line in lines if (event := parse_event(line))]
         self.unreadable += len(lines) - len(events)
         return events
 
 
-def parsed(line: bytes) -> Event | None:
-    """Read one line; None if it is no event, as after a power cut."""
+def parse_event(line: bytes) -> Event | None:
+    """Parse a line of the log; None if it is no event, as after a power cut."""
     try:
         raw: dict[str, Any] = json.loads(line)
         event = Event(**raw)
@@ -103,43 +109,45 @@ def parsed(line: bytes) -> Event | None:
 
 
 class Kernels:
-    """What the kernels did and do, from their events."""
+    """What the kernels did and do, according to their events."""
 
     def __init__(self) -> None:
         self.runs: list[Run] = []  # in the order in which they began
-        self.kernel_of: dict[str, int] = {}  # a notebook's stem: the process id of its newest kernel
-        self._running: dict[int, int] = {}  # pid: index in runs
-        self._ended: dict[int, float] = {}  # pid: when its last cell ended
+        self.kernel_of: dict[str, int] = {}  # notebook's stem to the process id of its newest kernel
+        self._running: dict[int, int] = {}  # process id to the index, in runs, of the cell that it runs
+        self._ended: dict[int, float] = {}  # process id to the time at which its last cell ended
 
     def see(self, event: Event) -> Run | None:
-        """Take one event in; returns the run that it began or ended, if it did."""
+        """Take in an event, and return the run that it began or ended, if any."""
         if event.event == "start":
             self.kernel_of[Path(event.notebook).stem] = event.pid
         if event.event == "pre":
             return self._begin(event)
         if event.event == "post":
-            return self._end(event.pid, event.at, cell=event.cell, **outcome(event))
-        if event.event == "stop":  # a restart in the middle of a cell
+            return self._end(event.pid, event.at, cell=event.cell, **find_outcome(event))
+        if event.event == "stop":  # if a cell is running, the kernel was restarted in the middle of it
             return self._end(event.pid, event.at, state="died")
         return None
 
     @property
     def running(self) -> list[Run]:
-        """The runs that have not ended, the youngest last."""
+        """The runs that have not ended, the last begun at the end."""
         return [self.runs[index] for index in sorted(self._running.values())]
 
     def ran(self, notebook: str) -> set[str]:
-        """Name the cells that ended well in the notebook's present kernel; a restart forgets them."""
+        """Return the ids of the cells that ended well in the notebook's present kernel."""
         here = [run for run in self.runs if run.pid == self.kernel_of.get(notebook)]
         return {run.cell for run in here if run.state == "done"}
 
-    def lost(self, *, now: float) -> list[Run]:
-        """End the runs of kernels that are gone without a word, and return them."""
-        gone = [pid for pid, index in self._running.items() if not alive(pid, since=self.runs[index].began)]
-        return [run for pid in gone if (run := self._end(pid, now, state="died"))]
+    def end_lost(self, *, now: float) -> list[Run]:
+        """End the runs of kernels whose process is gone, and return them."""
+        lost = [
+            pid for pid, index in self._running.items() if not is_alive(pid, since=self.runs[index].began)
+        ]
+        return [run for pid in lost if (run := self._end(pid, now, state="died"))]
 
     def _begin(self, event: Event) -> Run:
-        self._end(event.pid, event.at, state="died")  # it never said how the last one ended
+        self._end(event.pid, event.at, state="died")  # a cell before this one of which no end was written
         queued = event.at - self._ended.get(event.pid, 0.0) < QUEUED
         run = Run(Path(event.notebook).stem, event.cell, event.pid, event.at, queued)
         self._running[event.pid] = len(self.runs)
@@ -156,8 +164,8 @@ class Kernels:
         return self.runs[index]
 
 
-def outcome(event: Event) -> dict[str, str]:
-    """Say what an ended cell came to."""
+def find_outcome(event: Event) -> dict[str, str]:
+    """Return the fields of a Run that say how it ended."""
     if event.memory:
         state = "out of memory"
     elif event.error == "KeyboardInterrupt":
@@ -167,8 +175,8 @@ def outcome(event: Event) -> dict[str, str]:
     return {"state": state, "error": event.error, "message": event.message}
 
 
-def alive(pid: int, *, since: float) -> bool:
-    """Say whether the process that had this id at that time still runs."""
+def is_alive(pid: int, *, since: float) -> bool:
+    """Return whether the process that had this id at a time, in s since 1970, still runs."""
     import psutil
 
     try:

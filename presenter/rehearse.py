@@ -1,4 +1,4 @@
-"""Run the notebooks as a rehearsal: how long each cell takes, how much memory it needs, what it shows.
+"""Run the notebooks as a rehearsal: measure each cell's time and memory, and keep what it shows.
 
     presenter rehearse                              every notebook once, on this machine's profile
     presenter rehearse 02 --times 3 --apply         medians of three runs go into presenter/runtimes.json
@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import argparse
-import statistics
+import math
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +20,7 @@ from pathlib import Path
 from presenter import cues, fallbacks, runtimes
 from presenter.runtimes import Runtime
 from workshop import gallery, notebooks, profiles
+from workshop.files import REPO
 from workshop.runner import run
 from workshop.units import GIB, duration
 
@@ -29,7 +30,7 @@ class Measured:
     """What one run of a cell took."""
 
     seconds: float
-    peak_gib: float | None
+    peak_gib: float | None  # as in Runtime
 
 
 Cells = Mapping[str, Mapping[str, Measured]]  # notebook, cell id
@@ -45,7 +46,7 @@ def rehearse(
 ) -> tuple[int, list[Cells]]:
     """Run the notebooks several times, each time into a folder of its own below `output`: 1, 2, …
 
-    returns: how many of these runs had a cell that failed, and what each run measured
+    returns: the number of runs in which a cell failed, and what each run measured
 
     Raises ValueError as workshop.runner.run.run does.
     """
@@ -54,12 +55,15 @@ def rehearse(
         folder = output / str(number)
         with run.Memory() as memory:
             failed += run.run(list(names), profile=profile, output=folder, folder=books) != 0
-        measured.append({path.stem: read(path, memory) for path in notebooks.find(folder=folder)})
+        measured.append({path.stem: measure_cells(path, memory) for path in notebooks.find(folder=folder)})
     return failed, measured
 
 
-def read(executed: Path, memory: run.Memory) -> dict[str, Measured]:
-    """Read from an executed notebook what each cell took; cells that failed or did not run are left out."""
+def measure_cells(executed: Path, memory: run.Memory) -> dict[str, Measured]:
+    """Read what each cell of an executed notebook took; cells that failed or did not run are left out.
+
+    memory: as it was sampled while the notebook ran
+    """
     found = {}
     for cell in notebooks.read(executed).cells:
         times = cell.metadata.get("papermill", {})
@@ -71,29 +75,35 @@ def read(executed: Path, memory: run.Memory) -> dict[str, Measured]:
     return found
 
 
-def medians(runs: Iterable[Cells]) -> dict[str, dict[str, Runtime]]:
+def take_medians(runs: Iterable[Cells]) -> dict[str, dict[str, Runtime]]:
     """Take the median of each cell over the runs in which it ran."""
-    every: dict[str, dict[str, list[Measured]]] = defaultdict(lambda: defaultdict(list))
-    for one in runs:
-        for name, cells in one.items():
-            for cell, measured in cells.items():
-                every[name][cell].append(measured)
-    return {name: {cell: _median(found) for cell, found in cells.items()} for name, cells in every.items()}
+    import pandas as pd
 
-
-def _median(found: Sequence[Measured]) -> Runtime:
-    peaks = [one.peak_gib for one in found if one.peak_gib is not None]
-    seconds = round(statistics.median(one.seconds for one in found), 2)
-    return Runtime(seconds, round(statistics.median(peaks), 2) if peaks else None, len(found))
+    rows = [
+        (name, cell, measured.seconds, measured.peak_gib)
+        for one in runs
+        for name, cells in one.items()
+        for cell, measured in cells.items()
+    ]
+    table = pd.DataFrame(rows, columns=["notebook", "cell", "seconds", "peak_gib"])
+    cells = table.astype({"seconds": float, "peak_gib": float}).groupby(["notebook", "cell"], sort=False)
+    medians = cells.agg(
+        seconds=("seconds", "median"), peak_gib=("peak_gib", "median"), runs=("seconds", "count")
+    )
+    found: dict[str, dict[str, Runtime]] = defaultdict(dict)
+    for one in medians.reset_index().itertuples():
+        peak = None if math.isnan(one.peak_gib) else round(float(one.peak_gib), 2)
+        found[one.notebook][one.cell] = Runtime(round(float(one.seconds), 2), peak, int(one.runs))
+    return dict(found)
 
 
 def _seconds(stamp: str) -> float:
-    moment = datetime.fromisoformat(stamp)  # papermill writes UTC, some releases without saying so
+    moment = datetime.fromisoformat(stamp)  # papermill writes UTC, in some releases without an offset
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 
 
-def table(found: Mapping[str, Mapping[str, Runtime]]) -> str:
-    """Lay out what each cell took."""
+def format_table(found: Mapping[str, Mapping[str, Runtime]]) -> str:
+    """Write what each cell took, for the terminal."""
     lines = []
     for name, cells in found.items():
         whole = sum(one.seconds for one in cells.values())
@@ -104,21 +114,26 @@ def table(found: Mapping[str, Mapping[str, Runtime]]) -> str:
     return "\n".join(lines).lstrip()
 
 
-def apply(found: Mapping[str, Mapping[str, Runtime]], *, folder: Path, profile: profiles.Profile) -> str:
-    """Keep the medians, the fallback pictures that the cue sheets name, and what the notebooks saved for
-    others to load; say in words what was kept."""
+def keep_results(
+    found: Mapping[str, Mapping[str, Runtime]], *, folder: Path, profile: profiles.Profile
+) -> str:
+    """Keep the medians, the pictures that the cue sheets name, and the pictures that the notebooks saved.
+
+    folder: of the rehearsal whose pictures are kept
+    returns: words that say what was kept
+    """
     runtimes.write(profile.label, found)
     names = {cue.fallback for sheet in cues.read_all() if sheet.name in found for cue in sheet.cues}
     names |= {path.stem for path in (folder / "pictures" / profile.name).glob("*.png")}
-    kept, missing = fallbacks.keep(names - {""}, folder, profile=profile)
+    kept, missing = fallbacks.keep_pictures(names - {""}, folder, profile=profile)
     count = sum(len(cells) for cells in found.values())
-    said = f"Kept the runtimes of {count} cells in {profiles.shown(runtimes.FILE)}"
-    said += f" and {len(kept)} fallback pictures in {profiles.shown(gallery.FALLBACK)}."
-    return said + (f" No picture was drawn for: {', '.join(missing)}." if missing else "")
+    words = f"Kept the runtimes of {count} cells in {profiles.shown(runtimes.FILE)}"
+    words += f" and {len(kept)} fallback pictures in {profiles.shown(gallery.FALLBACK)}."
+    return words + (f" No picture was drawn for: {', '.join(missing)}." if missing else "")
 
 
 def main(argv: list[str]) -> int:
-    """Rehearse from the command line; ends with 1 if a cell failed or a fallback picture is missing."""
+    """Rehearse from the command line; return 1 if a cell failed, 2 if nothing could be run."""
     parser = argparse.ArgumentParser(
         prog="presenter rehearse", description="Run the notebooks and measure each cell."
     )
@@ -129,14 +144,14 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--apply", action="store_true", help="keep runtimes and fallback pictures")
     options = parser.parse_args(argv)
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    output = options.output or profiles.REPO / "runs" / f"rehearsal-{stamp}"
+    output = options.output or REPO / "runs" / f"rehearsal-{stamp}"
     try:
         profile = profiles.use(options.profile, models=False)
         failed, runs = rehearse(options.names, profile=profile.name, output=output, times=options.times)
-        found = medians(runs)
-        print(f"\n{table(found)}")
+        found = take_medians(runs)
+        print(f"\n{format_table(found)}")
         if options.apply:
-            print(apply(found, folder=output / str(options.times), profile=profile))
+            print(keep_results(found, folder=output / str(options.times), profile=profile))
     except (ValueError, RuntimeError) as error:
         print(f"presenter rehearse: {error}", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""What each cell takes on each machine, in seconds and memory: presenter/runtimes.json, read and written."""
+"""The time and memory that each cell takes on each machine: presenter/runtimes.json, read and written."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ FILE = Path(__file__).with_name("runtimes.json")
 
 @dataclass(frozen=True)
 class Runtime:
-    """What a cell took: medians over several runs on one machine."""
+    """What a cell took on one machine: medians of several runs."""
 
     seconds: float
-    peak_gib: float | None  # on the GPU if there is one, else of the kernel and its children; None: unknown
-    runs: int
+    peak_gib: float | None  # of the GPU if there is one, else of the kernel and its children; None: unknown
+    runs: int  # that the medians are taken of
 
 
 Table = Mapping[str, Mapping[str, Mapping[str, Runtime]]]  # profile label, notebook, cell id
 
 
 def read(file: Path | None = None) -> Table:
-    """Read what was measured; a file that is not there holds nothing.
+    """Read the runtimes of all machines; a file that does not exist has none.
 
     Raises ValueError, naming the file, if it is damaged.
     """
@@ -47,7 +47,7 @@ def read(file: Path | None = None) -> Table:
 
 
 def write(label: str, measured: Mapping[str, Mapping[str, Runtime]], *, file: Path | None = None) -> None:
-    """Take the runtimes of one machine into the file; what was not measured now stays as it is."""
+    """Put runtimes of one machine into the file; those of other machines and cells stay as they are."""
     table = {one: dict(books) for one, books in read(file).items()}
     mine = table.setdefault(label, {})
     for name, cells in measured.items():
@@ -62,14 +62,18 @@ def write(label: str, measured: Mapping[str, Mapping[str, Runtime]], *, file: Pa
 
 
 @cache
-def here() -> str:
-    """Name the machine at hand as runtimes are filed; asks for a GPU, which may import torch."""
+def name_machine() -> str:
+    """Name this machine as runtimes are filed. Where there is a GPU driver, this imports torch."""
     return profiles.choose().label
 
 
-def expected(
+def find_expected(
     notebook: str, cell: str, *, label: str | None = None, table: Table | None = None
 ) -> Runtime | None:
-    """Say what a cell is expected to take on a machine, the one at hand if none is named; None: unknown."""
-    books = (read() if table is None else table).get(here() if label is None else label, {})
+    """Find what a cell is expected to take; None if nobody has measured it.
+
+    label: the machine's; None: this machine's
+    table: as from `read`; None: read it
+    """
+    books = (read() if table is None else table).get(name_machine() if label is None else label, {})
     return books.get(notebook, {}).get(cell)

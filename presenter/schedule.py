@@ -1,12 +1,12 @@
-"""Cut a talk to the time there is: a timetable before it, and advice while it runs.
+"""Cut a talk to the time there is: a timetable before the talk, and advice while it runs.
 
     presenter plan --minutes 75 --level intermediate --start 10:00 --break 10 --skip 04-mixing
 
-To save time, `nice` cues go first, then `should` cues shrink to their least, then `should` cues go, and at
-last `must` cues shrink; these never go. A cell whose cue is cut still runs, silently, if a kept cell takes a
-name from it (presenter.code) or if its cue says so.
+To save time, `nice` cues are cut first; then `should` cues are shortened to their least minutes; then
+`should` cues are cut; and last, `must` cues are shortened. A `must` cue is never cut. A cell whose cue is cut
+still runs, silently, if a kept cell needs a name that it defines (presenter.code), or if its cue says so.
 
-All data is immutable: `accept` gives a new plan and `undo` the one before. Times are minutes.
+All data is immutable: `accept` returns a new plan, and `undo` the plan before. Times are minutes.
 """
 
 from __future__ import annotations
@@ -17,24 +17,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 
 from presenter import code, cues, runtimes
 from presenter.cues import Cue
 from workshop import notebooks
 from workshop.notebooks import Notebook
-from workshop.units import clock
+from workshop.units import MINUTE, clock
 
 FULL, SHORT, CUT, HOME = "full", "short", "cut", "at home"
+# The treatments of a cue, as people call them; HOME is for cues without minutes, for after the talk.
+TREATMENTS = {FULL: "as planned", SHORT: "shortened", CUT: "cut", HOME: "at home"}
 # What is done to save time, in this order and as far as needed.
 STAGES = (("nice", CUT), ("should", SHORT), ("should", CUT), ("must", SHORT))
 TINY = 1e-6  # minutes; sums of decimals are not exact
-GRACE = 0.5  # minutes that a running talk may be late before anything is cut for it
+LATE_START = 30.0  # minutes; a larger gap to the start time is taken for another day, not for a late start
+MINUTES = 90.0  # of a talk whose length nobody gave
+ON_TIME = 0.5  # minutes late or early that count as on time; a running talk is cut only if it is later
 
 CellKey = tuple[str, str]  # notebook, cell id
 
 
 class TooLong(ValueError):
-    """The talk cannot be made as short as that; `by` says by how many minutes."""
+    """A talk that cannot be made as short as it must be; `by` are the minutes it is too long."""
 
     def __init__(self, message: str, *, by: float) -> None:
         super().__init__(message)
@@ -42,38 +47,38 @@ class TooLong(ValueError):
 
 
 @dataclass(frozen=True)
-class Talk:
-    """What there is to present: the cues in order, and what their cells need and take."""
+class Programme:
+    """What can be presented: the cues in order, which cells need which, and how long cells run."""
 
     cues: tuple[Cue, ...]
-    books: tuple[Notebook, ...] = ()  # where none is given, no cell is known to need another
-    seconds: Mapping[CellKey, float] = field(default_factory=dict, hash=False)  # expected run of a cell
+    books: tuple[Notebook, ...] = ()  # a cell of a notebook that is not given needs no other
+    seconds: Mapping[CellKey, float] = field(default_factory=dict, hash=False)  # expected of a cell
 
     @cached_property
     def needs(self) -> dict[str, tuple[list[str], list[set[int]]]]:
-        """For each notebook the ids of its code cells, and for each cell the positions of those it needs."""
+        """By notebook: its code cells' ids, and for each cell the positions of the cells that it needs."""
         return {
             book.name: (
                 [cell.id for cell in book.code],
-                code.providers([code.names(cell.source) for cell in book.code]),
+                code.find_providers([code.read_names(cell.source) for cell in book.code]),
             )
             for book in self.books
         }
 
-    def silent(self, kept: Set[str]) -> set[CellKey]:
-        """List the cells that must run although nobody talks about them.
+    def find_silent(self, kept: Set[str]) -> set[CellKey]:
+        """Find the cells that must run although their cues are not presented.
 
         kept: the names of the cues that are presented
         """
         spoken = {(cue.sheet, cell) for cue in self.cues if cue.name in kept for cell in cue.cells}
-        wanted = spoken.union(self._told(kept))
+        wanted = spoken.union(self._run_if_cut(kept))
         for name, (ids, provided) in self.needs.items():
             places = [place for place, cell in enumerate(ids) if (name, cell) in wanted]
-            wanted |= {(name, ids[place]) for place in code.needed(provided, places)}
+            wanted |= {(name, ids[place]) for place in code.find_needed(provided, places)}
         return wanted - spoken
 
-    def _told(self, kept: Set[str]) -> Iterator[CellKey]:
-        """Give the cells whose cues say that they run: as long as something is presented after them."""
+    def _run_if_cut(self, kept: Set[str]) -> Iterator[CellKey]:
+        """Yield the cells of cut cues that say `if cut: run`, if a later cue of the notebook is presented."""
         later: set[str] = set()
         for cue in reversed(self.cues):
             if cue.name in kept:
@@ -97,12 +102,13 @@ class Item:
     cue: Cue
     treatment: str  # FULL, SHORT, CUT or HOME
     begins: float  # minutes after the start
-    minutes: float  # talk, or what its silent cells take
+    minutes: float  # that it takes; if it is not presented, those of its silent cells
     silent: tuple[str, ...]  # ids of its cells that run although it is not presented
     pause: float = 0.0  # minutes of a break just before it
 
     @property
     def kept(self) -> bool:
+        """Whether it is presented."""
         return self.treatment in (FULL, SHORT)
 
 
@@ -110,13 +116,13 @@ class Item:
 class Plan:
     """A talk cut to a number of minutes."""
 
-    talk: Talk
+    programme: Programme
     minutes: float  # that there are, breaks included
     level: str = "intermediate"
     start: datetime | None = None
     breaks: tuple[Break, ...] = ()
-    treatments: Mapping[str, str] = field(default_factory=dict, hash=False)  # by a cue's name; else FULL
-    before: Plan | None = field(default=None, compare=False, repr=False)  # what `undo` gives back
+    treatments: Mapping[str, str] = field(default_factory=dict, hash=False)  # by cue name; others are FULL
+    before: Plan | None = field(default=None, compare=False, repr=False)  # what `undo` returns
 
     @cached_property
     def items(self) -> tuple[Item, ...]:
@@ -130,60 +136,71 @@ class Plan:
 
     @property
     def over(self) -> float:
-        """Minutes that it takes too long; below zero if there is room."""
+        """Minutes by which it is too long; below zero: there is room."""
         return self.total - self.minutes
 
+    def late_start(self, began: float) -> float:
+        """Return the minutes that the talk began after its start time; the room's clock does not wait.
+
+        began: s since 1970
+        """
+        if self.start is None:
+            return 0.0
+        late = (began - self.start.timestamp()) / MINUTE
+        return late if abs(late) <= LATE_START else 0.0
+
     def treatment(self, cue: Cue) -> str:
+        """Return a cue's treatment."""
         return self.treatments.get(cue.name, FULL) if cue.takes_time else HOME
 
     def item(self, name: str) -> Item:
-        """Find a cue's place by its name; raises ValueError if it has none."""
+        """Find a cue's place by the cue's name; raises ValueError if there is no such cue."""
         found = {item.cue.name: item for item in self.items}
         if name not in found:
             raise ValueError(f"There is no cue {name!r} in this plan. There are: {', '.join(found)}.")
         return found[name]
 
     def accept(self, advice: Advice) -> Plan:
-        """Follow an advice."""
+        """Return the plan with an advice's changes."""
         return replace(self, treatments={**self.treatments, **advice.treatments}, before=self)
 
     def undo(self) -> Plan:
-        """Go back to the plan before the last `accept`; the first plan stays."""
+        """Return the plan before the last `accept`; the first plan returns itself."""
         return self.before or self
 
     def _items(self) -> Iterator[Item]:
-        kept = {cue.name for cue in self.talk.cues if self.treatment(cue) in (FULL, SHORT)}
-        silent = self.talk.silent(kept)
+        kept = {cue.name for cue in self.programme.cues if self.treatment(cue) in (FULL, SHORT)}
+        silent = self.programme.find_silent(kept)
         pauses = {one.before: one.minutes for one in self.breaks}
-        clock = 0.0
-        for cue in self.talk.cues:
+        begins = 0.0
+        for cue in self.programme.cues:
             treatment, pause = self.treatment(cue), pauses.get(cue.name, 0.0)
             cells = tuple(cell for cell in cue.cells if (cue.sheet, cell) in silent)
-            unseen = sum(self.talk.seconds.get((cue.sheet, cell), 0.0) for cell in cells) / 60
+            unseen = sum(self.programme.seconds.get((cue.sheet, cell), 0.0) for cell in cells) / MINUTE
             minutes = {FULL: cue.minutes, SHORT: cue.least}.get(treatment, unseen)
-            yield Item(cue, treatment, clock + pause, minutes, cells, pause)
-            clock += pause + minutes
+            yield Item(cue, treatment, begins + pause, minutes, cells, pause)
+            begins += pause + minutes
 
 
 @dataclass(frozen=True)
 class Advice:
     """What to do now so that the talk ends in time."""
 
-    treatments: Mapping[str, str]  # the changes; empty: go on as planned
-    late: float  # minutes after the end that the talk would go on if nothing changed; below zero: early
-    late_then: float  # the same when the advice is followed
+    treatments: Mapping[str, str]  # the changes, by cue name; empty: go on as planned
+    late: float  # minutes by which the talk would end late without the changes; below zero: early
+    late_then: float  # the same with the changes
     behind: float  # minutes behind the plan at this point; below zero: ahead
 
     def __str__(self) -> str:
-        """Say it in one sentence."""
+        """Write the advice as one sentence."""
         if not self.treatments:
-            rest = "go on as planned" if self.late <= GRACE else "nothing is left to cut"
+            rest = "go on as planned" if self.late <= ON_TIME else "nothing is left to cut"
             return f"{_lead(self.late)}: {rest}, finish {_finish(self.late)}."
         done = [_listed(verb, self.treatments, what) for verb, what in (("skip", CUT), ("shorten", SHORT))]
         return f"{_lead(self.late)}: {', '.join(filter(None, done))}, finish {_finish(self.late_then)}."
 
 
-def plan(
+def make_plan(
     cues: Sequence[Cue],
     *,
     minutes: float,
@@ -197,43 +214,43 @@ def plan(
     """Cut a talk to fit.
 
     minutes: from start to end, breaks included
-    breaks: minutes of each; they are spread over the talk, between two notebooks where there are several
-    skip: names of cues (03-zoom, by any of its cells) or of notebooks (03, 03_lora) to leave out anyway
-    books: the notebooks, to see which cells need which
-    seconds: what a cell is expected to run; cells that run silently take that time
+    breaks: minutes of each; they are spread evenly, between two notebooks where there are enough of them
+    skip: names of cues (03-zoom, by any of its cells) or of notebooks (03, 03_lora) to leave out in any case
+    books: the notebooks, which show which cells need which
+    seconds: that each cell is expected to run; the cells that run silently take that time
 
-    Raises TooLong if the must cues do not fit at their shortest, ValueError for a word that means nothing.
+    Raises TooLong if the must cues do not fit even shortened, ValueError for an unknown name or level.
     """
-    talk = Talk(tuple(cues), tuple(books), seconds or {})
-    _demand(minutes, level, breaks=breaks)
-    treatments = {name: CUT for name in _skipped(talk, skip)}
-    first = Plan(talk, minutes, level, start, treatments=treatments)
+    programme = Programme(tuple(cues), tuple(books), seconds or {})
+    _check_settings(minutes, level, breaks=breaks)
+    treatments = dict.fromkeys(_find_skipped(programme, skip), CUT)
+    first = Plan(programme, minutes, level, start, treatments=treatments)
     fitted = _fit(first, over=lambda one: one.over + sum(breaks))
     needed = fitted.total + sum(breaks)
     if needed > minutes + TINY:
-        raise TooLong(_too_long(minutes, needed, skip=skip), by=needed - minutes)
-    return replace(fitted, breaks=_spread(fitted, breaks))
+        raise TooLong(_explain_too_long(minutes, needed, skip=skip), by=needed - minutes)
+    return replace(fitted, breaks=_spread_breaks(fitted, breaks))
 
 
 def replan(plan: Plan, *, elapsed: float, position: str, spent: float | None = None) -> Advice:
-    """Say what to change at a point of the talk, so that it ends in time.
+    """Find what to change at a point of the talk so that it ends in time.
 
-    elapsed: minutes since the start, breaks that were held included
+    Only cues that are still to come are changed, and a cut cue stays cut.
+
+    elapsed: minutes since the start, with the breaks that were held
     position: the name of the cue that is being presented
-    spent: minutes that this cue has taken so far; if left out, as many as `elapsed` is after its beginning
-
-    Only cues that are still to come are changed, and none that was cut comes back.
+    spent: minutes that this cue has taken so far; None: `elapsed` less the minute at which the cue begins
     """
     here = plan.item(position)
     next_place = plan.items.index(here) + 1
     spent = min(max(0.0, elapsed - here.begins), here.minutes) if spent is None else spent
     done = elapsed + max(0.0, here.minutes - spent)  # minutes after the start, when this cue is over
 
-    def late(plan: Plan) -> float:  # changing what is over would not make it less
+    def late(plan: Plan) -> float:  # what is over can no longer be shortened
         return done + sum(item.pause + item.minutes for item in plan.items[next_place:]) - plan.minutes
 
     to_come = [item.cue.name for item in plan.items[next_place:]]
-    shorter = _fit(plan, over=late) if late(plan) > GRACE else plan
+    shorter = _fit(plan, over=late) if late(plan) > ON_TIME else plan
     changed = {name: shorter.treatments[name] for name in to_come if _differ(plan, shorter, name)}
     return Advice(changed, late(plan), late(shorter), behind=done - here.begins - here.minutes)
 
@@ -243,20 +260,24 @@ def _differ(one: Plan, other: Plan, name: str) -> bool:
 
 
 def _fit(plan: Plan, *, over: Callable[[Plan], float]) -> Plan:
-    """Shorten a plan stage by stage until it is not over its time or nothing is left to shorten."""
+    """Shorten a plan stage by stage until it fits its time or nothing is left to shorten.
+
+    over: returns the minutes by which a plan is too long
+    """
     for priority, how in STAGES:
         while over(plan) > TINY:
-            shorter = _shorter(plan, priority, how, over=over)
+            shorter = _shorten_one(plan, priority, how, over=over)
             if shorter is None:
                 break
             plan = shorter
     return plan
 
 
-def _shorter(plan: Plan, priority: str, how: str, *, over: Callable[[Plan], float]) -> Plan | None:
-    """Change one cue: the one that is enough and saves least; if none is enough, the one that saves most.
+def _shorten_one(plan: Plan, priority: str, how: str, *, over: Callable[[Plan], float]) -> Plan | None:
+    """Change one cue of a priority; None if no change saves anything.
 
-    Of two that save the same, the later one is taken. None if no change saves anything.
+    If some change alone is enough, the one of these that saves least is made; else the one that saves most.
+    Of two that save the same, the later cue is changed.
     """
     tried = [
         replace(plan, treatments={**plan.treatments, item.cue.name: how})
@@ -270,30 +291,30 @@ def _shorter(plan: Plan, priority: str, how: str, *, over: Callable[[Plan], floa
     return min(saving, key=over, default=None)
 
 
-def _skipped(talk: Talk, words: Sequence[str]) -> set[str]:
-    """Find the cues that words mean, and raise ValueError for a word that means none."""
+def _find_skipped(programme: Programme, words: Sequence[str]) -> set[str]:
+    """Return the names of the cues that words mean; raises ValueError for a word that means none."""
     found = set()
     for word in words:
         meant = {
             cue.name
-            for cue in talk.cues
+            for cue in programme.cues
             if word in (cue.sheet, cue.sheet[:2]) or word in {f"{cue.sheet[:2]}-{cell}" for cell in cue.cells}
         }
         if not meant:
-            names = ", ".join(cue.name for cue in talk.cues if cue.takes_time)
+            names = ", ".join(cue.name for cue in programme.cues if cue.takes_time)
             raise ValueError(f"There is no cue {word!r} to skip. There are: {names}; or a notebook's number.")
         found |= meant
     return found
 
 
-def _demand(minutes: float, level: str, *, breaks: Sequence[float]) -> None:
+def _check_settings(minutes: float, level: str, *, breaks: Sequence[float]) -> None:
     if minutes <= 0 or any(one <= 0 for one in breaks):
         raise ValueError(f"Minutes must be above 0, got {minutes:g} and breaks of {list(breaks)}.")
     if level not in cues.LEVELS:
         raise ValueError(f"There is no level {level!r}. These are: {', '.join(cues.LEVELS)}.")
 
 
-def _too_long(minutes: float, needed: float, *, skip: Sequence[str]) -> str:
+def _explain_too_long(minutes: float, needed: float, *, skip: Sequence[str]) -> str:
     more = needed - minutes
     also = "Skip a must cue by name" if not skip else "Skip more must cues by name"
     return (
@@ -302,10 +323,10 @@ def _too_long(minutes: float, needed: float, *, skip: Sequence[str]) -> str:
     )
 
 
-def _spread(plan: Plan, breaks: Sequence[float]) -> tuple[Break, ...]:
-    """Put breaks at even distances, each where the next notebook or, if there are too few, cue is nearest."""
+def _spread_breaks(plan: Plan, breaks: Sequence[float]) -> tuple[Break, ...]:
+    """Put breaks at even distances, each before a notebook, or before a cue if notebooks are too few."""
     items = plan.items
-    between = [one for above, one in zip(items, items[1:], strict=False) if above.cue.sheet != one.cue.sheet]
+    between = [one for above, one in pairwise(items) if above.cue.sheet != one.cue.sheet]
     doors = between if len(between) >= len(breaks) else [item for item in items if item.kept][1:]
     if len(doors) < len(breaks):
         raise ValueError(
@@ -320,13 +341,31 @@ def _spread(plan: Plan, breaks: Sequence[float]) -> tuple[Break, ...]:
     return tuple(placed)
 
 
-def few(names: list[str]) -> list[str]:
-    """The names if a sentence has room for them, four at most; else three, and how many more."""
+def describe_changes(treatments: Mapping[str, str], *, few: bool = False) -> str:
+    """Write in a few words what is done to cues; with `few`, of many cues only the first are named.
+
+    >>> describe_changes({"03-zoom": "cut", "04-mix": "cut"}), describe_changes({"03-zoom": "full"})
+    ('skip 03-zoom and 04-mix', 'take 03-zoom back in')
+    """
+    parts = [
+        _list_names(verb, [name for name, how in treatments.items() if how == what], end, few=few)
+        for verb, what, end in (("skip", CUT, ""), ("shorten", SHORT, ""), ("take", FULL, " back in"))
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _list_names(verb: str, names: list[str], end: str, *, few: bool) -> str:
+    names = limit_names(names) if few else names
+    return f"{verb} {' and '.join(names) if len(names) < 3 else ', '.join(names)}{end}" if names else ""
+
+
+def limit_names(names: list[str]) -> list[str]:
+    """Return up to four names as they are; of more, the first three and how many more there are."""
     return names if len(names) < 5 else [*names[:3], f"{len(names) - 3} more"]
 
 
 def _listed(verb: str, treatments: Mapping[str, str], what: str) -> str:
-    names = few([name for name, how in treatments.items() if how == what])
+    names = limit_names([name for name, how in treatments.items() if how == what])
     return f"{verb} {', '.join(names[:-1])}{' and ' * (len(names) > 1)}{names[-1]}" if names else ""
 
 
@@ -340,8 +379,8 @@ def _finish(late: float) -> str:
     return f"{clock(late)} {'late' if late > 0 else 'early'}"
 
 
-def timetable(plan: Plan, *, titles: Mapping[str, str] | None = None) -> str:
-    """Lay a plan out for reading: a line for each cue that is presented, with its time.
+def format_timetable(plan: Plan, *, titles: Mapping[str, str] | None = None) -> str:
+    """Write a plan for the terminal: a line for each cue that is presented, with its time.
 
     titles: of the sheets, by name
     """
@@ -386,15 +425,17 @@ def _left_out(plan: Plan) -> list[str]:
 def main(argv: list[str]) -> int:
     """Plan from the command line; ends with 1 if the time is too short."""
     parser = argparse.ArgumentParser(prog="presenter plan", description="Cut the talk to fit and print it.")
-    parser.add_argument("--minutes", type=float, default=90, help="from start to end; default %(default)g")
+    parser.add_argument(
+        "--minutes", type=float, default=MINUTES, help="from start to end; default %(default)g"
+    )
     parser.add_argument("--level", choices=cues.LEVELS, default="intermediate")
-    parser.add_argument("--start", type=clock_time, help="as 10:00; if left out, times count from 0:00")
+    parser.add_argument("--start", type=parse_time, help="as 10:00; if left out, times count from 0:00")
     parser.add_argument("--break", type=float, action="append", default=[], dest="breaks", metavar="MINUTES")
     parser.add_argument("--skip", action="append", default=[], metavar="CUE", help="as 04-mixing, or 04")
     options = parser.parse_args(argv)
     try:
         sheets = cues.read_all()
-        made = plan(
+        plan = make_plan(
             [cue for sheet in sheets for cue in sheet.cues],
             minutes=options.minutes,
             level=options.level,
@@ -402,22 +443,23 @@ def main(argv: list[str]) -> int:
             breaks=options.breaks,
             skip=options.skip,
             books=notebooks.read_all(),
-            seconds=expected_seconds(),
+            seconds=read_expected_seconds(),
         )
     except ValueError as error:
         print(f"presenter plan: {error}", file=sys.stderr)
         return 1
-    print(timetable(made, titles={sheet.name: sheet.title for sheet in sheets}))
+    print(format_timetable(plan, titles={sheet.name: sheet.title for sheet in sheets}))
     return 0
 
 
-def expected_seconds() -> dict[CellKey, float]:
-    """Read what each cell is expected to run on the machine at hand, as far as it was rehearsed."""
-    books = runtimes.read().get(runtimes.here(), {})
+def read_expected_seconds() -> dict[CellKey, float]:
+    """Read how many seconds each cell that was rehearsed is expected to run on this machine."""
+    books = runtimes.read().get(runtimes.name_machine(), {})
     return {(name, cell): one.seconds for name, cells in books.items() for cell, one in cells.items()}
 
 
-def clock_time(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
+    """Parse a time of today, such as 10:00, for argparse."""
     try:
         time = datetime.strptime(text, "%H:%M").time()
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""What PYTHONSTARTUP names in the console's kernels: follow the cells, then do what it named before.
+"""PYTHONSTARTUP names this file in the console's kernels: install the hook, then run the file named before.
 
-IPython executes this file in the namespace of the notebook, so it leaves no name behind. A terminal inherits
-the variable, too; there only the second half happens.
+IPython executes this file in the notebook's namespace, so it leaves no name behind. A terminal inherits the
+variable as well; there the file named before runs, and no hook is installed.
 """
 
 
@@ -14,7 +14,7 @@ def _startup(names: dict) -> None:
     before = os.environ.pop("PRESENTER_STARTUP", "")
     os.environ.pop("PYTHONSTARTUP", None)
     if before:
-        os.environ["PYTHONSTARTUP"] = before  # what the kernel starts itself is not ours to follow
+        os.environ["PYTHONSTARTUP"] = before  # programs that a cell starts are not followed
     try:
         shell = names["get_ipython"]() if "get_ipython" in names else None
         if log and hasattr(shell, "kernel"):

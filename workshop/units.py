@@ -4,6 +4,7 @@ from __future__ import annotations
 
 KB, MB, GB = 10**3, 10**6, 10**9  # bytes; what the hubs and disks count in
 MIB, GIB = 2**20, 2**30  # bytes; what memory is counted in
+MINUTE, HOUR = 60.0, 3600.0  # s
 
 
 def gb(count: int) -> str:

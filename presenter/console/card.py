@@ -1,8 +1,9 @@
-"""Memory as the server sees it, without torch: it still answers when the kernel is busy or dead."""
+"""Memory as the server reads it, without torch and without asking a kernel, which may be busy or dead."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from workshop import memory
 from workshop.memory import Reading
@@ -10,10 +11,11 @@ from workshop.runner import run
 from workshop.units import GIB
 
 
-def reading(*, cards: str = run.CARDS) -> tuple[str, Reading]:
-    """Say what is used and how much there is: of the fullest GPU, or of the host where there is no GPU.
+def read_memory(*, cards: str = run.CARDS) -> tuple[str, Reading]:
+    """Read the bytes in use and in all: of the fullest GPU, or of the host where there is no GPU.
 
-    cards: files in which the amdgpu driver says how many bytes of each card are in use
+    cards: a pattern of the files in which the amdgpu driver writes the bytes of each card that are in use
+    returns: "GPU" or "host", and the reading
     """
     found = [one for file in Path("/").glob(cards.lstrip("/")) if (one := _driver(Path(file)))]
     if found:
@@ -29,15 +31,18 @@ def _driver(used: Path) -> Reading | None:
     total = used.with_name(used.name.replace("_used", "_total"))
     try:
         return Reading(int(used.read_text()), int(total.read_text()))
-    except (OSError, ValueError):  # a guest's driver may list the files and not serve them
+    except (OSError, ValueError):  # in a virtual machine the files may exist and not be readable
         return None
 
 
-def part(where: str, now: Reading, *, need_gib: float | None, held_gib: float = 0.0) -> dict:
-    """Say it on the page, and whether the next cell fits.
+def describe_memory(
+    where: str, now: Reading, *, need_gib: float | None, held_gib: float = 0.0
+) -> dict[str, Any]:
+    """Return the page's part about memory, and whether the next cell fits.
 
-    need_gib: the most that was in use at a rehearsal while the cell ran; None: not known
-    held_gib: what its kernel holds now, judged by the rehearsal; the rest of what is used is somebody else's
+    where: as from `read_memory`
+    need_gib: the most that was in use at a rehearsal while the next cell ran; None: not known
+    held_gib: what its kernel holds now, according to the rehearsal; the rest in use belongs to others
     """
     if now.used is None or not now.total:
         return {"name": where, "text": now.note or "not known", "share": None, "need": "", "fits": True}

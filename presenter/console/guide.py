@@ -1,216 +1,57 @@
 """What the console tells its presenter: where they are, what comes, how late they are, what to do about it.
 
-Pure functions of the plan, the talk's state, the kernels and the time. Each returns a part of the page, as
-plain data; texts whose names end in `html` are rendered and cleaned, all others are shown as they are.
+Every function depends on its arguments alone. A `describe_…` returns one part of the page as plain data:
+texts whose names end in `html` are rendered and cleaned, all others are shown as they are.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from datetime import datetime
-from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any
 
-from presenter import cues, facts, render, runtimes, schedule
-from presenter.cues import LABELS, Cue, Sheet
+from presenter import facts, render, schedule
+from presenter.console.view import View
+from presenter.cues import CLOSING, LABELS, OPENING, Cue, Sheet
 from presenter.journal import Act, Talk
-from presenter.kernels import Kernels, Run
+from presenter.kernels import FAILURES, Run
 from presenter.runtimes import Runtime
-from presenter.schedule import CUT, FULL, SHORT, Advice, Item, Plan
-from workshop import notebooks
-from workshop.notebooks import Notebook
-from workshop.units import clock
+from presenter.schedule import ON_TIME, TREATMENTS
+from workshop.units import MINUTE, clock
 
-MINUTE = 60.0
-MINUTES = 90.0  # of a talk that nobody gave a length
-STEP = 5.0  # s; the advice is thought over that often, and a sentence that changes each second cannot be read
-LATE_START = 30.0  # minutes; a talk that begins further from its start time has another start
-ON_TIME = 0.5  # minutes behind or ahead that nobody has to think about
-OVERRUN, SLACK = 1.5, 10.0  # a cell takes too long from so many times its expected time and so many s more
-WAIT = 3.0  # s; from then on, there is time to talk while the cell runs
-OPENING = ("Before you start", "Opening")
-CLOSING = ("Closing", "Questions you will get (Q&A)", "Questions you will get")
-WORDS = {FULL: "as planned", SHORT: "shortened", CUT: "cut", schedule.HOME: "at home"}
+OVERRUN, SLACK = 1.5, 10.0  # a cell is overdue after OVERRUN × expected + SLACK seconds
+WAIT = 3.0  # s; a cell that has run for this long leaves time to talk
 
 Part = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Material:
-    """What there is to present, and what is known about this machine."""
+def find_move(view: View, run: Run) -> str:
+    """Return the name of the cue to which a cell that has just begun moves the talk; "" if it stays.
 
-    sheets: tuple[Sheet, ...]
-    books: tuple[Notebook, ...] = ()
-    runtimes: Mapping[str, Mapping[str, Runtime]] = field(default_factory=dict, hash=False)
-    label: str = ""  # the machine, as runtimes are filed; "" until it is known
-
-    @cached_property
-    def cues(self) -> tuple[Cue, ...]:
-        return tuple(cue for sheet in self.sheets for cue in sheet.cues)
-
-    @cached_property
-    def sheet_of(self) -> dict[str, Sheet]:
-        return {sheet.name: sheet for sheet in self.sheets}
-
-    @cached_property
-    def source(self) -> dict[tuple[str, str], str]:
-        return {(book.name, cell.id): cell.source for book in self.books for cell in book.code}
-
-    def cue_of(self, notebook: str, cell: str) -> Cue | None:
-        sheet = self.sheet_of.get(notebook)
-        return sheet.cue_of(cell) if sheet else None
-
-    def expected(self, notebook: str, cell: str) -> Runtime | None:
-        return self.runtimes.get(notebook, {}).get(cell)
-
-    @classmethod
-    def read(cls, sheets: Path, books: Path) -> Material:
-        """Read all cue sheets and notebooks.
-
-        Raises ValueError if there is no sheet, and what `cues.read_all` raises.
-        """
-        found = tuple(cues.read_all(sheets))
-        if not found:
-            raise ValueError(
-                f"There is no cue sheet (01_name.md) in {sheets}. Name another folder with --cues."
-            )
-        return cls(found, tuple(notebooks.read_all(books)))
-
-    def measured_on(self, label: str, *, file: Path | None = None) -> Material:
-        """Take in what the cells took on a machine; raises what `runtimes.read` raises."""
-        return replace(self, runtimes=runtimes.read(file).get(label, {}), label=label)
-
-    def plan(self, options: Mapping[str, Any], *, level: str) -> Plan:
-        """Cut the talk to fit, as `presenter plan` does; what `schedule.plan` raises goes on."""
-        start = options.get("start")
-        return schedule.plan(
-            self.cues,
-            minutes=options["minutes"],
-            level=level,
-            start=datetime.fromisoformat(start) if start else None,
-            breaks=options.get("breaks", ()),
-            skip=options.get("skip", ()),
-            books=self.books,
-            seconds={
-                (name, cell): one.seconds
-                for name, cells in self.runtimes.items()
-                for cell, one in cells.items()
-            },
-        )
-
-
-@dataclass(frozen=True)
-class View:
-    """Everything that the page depends on at one moment."""
-
-    material: Material
-    base: Plan  # before any cut of the talk
-    talk: Talk
-    kernels: Kernels
-    now: float  # s since 1970
-
-    @cached_property
-    def plan(self) -> Plan:
-        return replace(self.base, treatments={**self.base.treatments, **self.talk.treatments})
-
-    @cached_property
-    def path(self) -> tuple[Item, ...]:
-        """The cues that are presented, in order."""
-        return tuple(item for item in self.plan.items if item.kept)
-
-    @cached_property
-    def here(self) -> Item:
-        """The current cue; the first one until the talk is somewhere."""
-        names = {item.cue.name for item in self.plan.items}
-        return self.plan.item(self.talk.cue) if self.talk.cue in names else self.path[0]
-
-    @cached_property
-    def place(self) -> int:
-        return self.plan.items.index(self.here)
-
-    @property
-    def following(self) -> Item | None:
-        return next((item for item in self.plan.items[self.place + 1 :] if item.kept), None)
-
-    @property
-    def preceding(self) -> Item | None:
-        return next((item for item in reversed(self.plan.items[: self.place]) if item.kept), None)
-
-    @cached_property
-    def advice(self) -> Advice:
-        spent = self.talk.spent(now=self.now).get(self.here.cue.name, 0.0) / MINUTE
-        return _advice(self.plan, _stepped(self.elapsed), self.here.cue.name, _stepped(spent))
-
-    @property
-    def elapsed(self) -> float:
-        """Minutes since the start as the plan counts them: with its breaks, held or still to come.
-
-        A break that is held early is no delay; one that is longer than planned, or not planned, is.
-        """
-        talk, held = self.talk.elapsed(now=self.now) / MINUTE, self.talk.breaks(now=self.now) / MINUTE
-        planned = sum(one.minutes for one in self.plan.breaks)
-        ahead = sum(item.pause for item in self.plan.items[self.place + 1 :])
-        to_come = max(0.0, planned - held) if ahead else 0.0
-        return self.late_start + talk + held + to_come - ahead
-
-    @property
-    def late_start(self) -> float:
-        """Minutes that the talk began after its start time; the room's clock does not wait."""
-        if self.plan.start is None or self.talk.began is None:
-            return 0.0
-        late = (self.talk.began - self.plan.start.timestamp()) / MINUTE
-        return late if abs(late) <= LATE_START else 0.0
-
-    @property
-    def ends(self) -> float:
-        """When the talk is expected to end, in s since 1970."""
-        began = self.now if self.talk.began is None else self.talk.began
-        planned_end = began + (self.plan.minutes - self.late_start) * MINUTE
-        return planned_end + self.advice.late * MINUTE
-
-
-def _stepped(minutes: float) -> float:
-    return math.floor(minutes * MINUTE / STEP) * STEP / MINUTE
-
-
-@lru_cache(maxsize=4)
-def _advice(plan: Plan, elapsed: float, position: str, spent: float) -> Advice:
-    return schedule.replan(plan, elapsed=elapsed, position=position, spent=spent)
-
-
-def moved(view: View, run: Run) -> str:
-    """Name the cue that a cell which has just begun moves the talk to; "" if it moves it nowhere.
-
-    The talk follows what is run by hand, forwards, to a cue that is presented. Run All and a cell that is run
-    again to repair something move nothing.
+    A cell that is run by hand moves the talk forwards, to a cue that is presented. Cells that run because of
+    Run All, or again to repair something, do not move it.
     """
     cue = view.material.cue_of(run.notebook, run.cell)
-    if cue is None or run.queued or not view.talk.follows or not view.plan.item(cue.name).kept:
+    if cue is None or run.queued or not view.talk.follows:
         return ""
-    return (
-        cue.name if view.plan.items.index(view.plan.item(cue.name)) > view.place or not view.talk.cue else ""
-    )
+    item = view.plan.item(cue.name)
+    ahead = view.plan.items.index(item) > view.place or not view.talk.cue
+    return cue.name if item.kept and ahead else ""
 
 
-def talk_part(view: View, acts: Sequence[Act], *, problem: str = "") -> Part:
-    """The talk's switches."""
+def describe_talk(view: View, acts: Sequence[Act], *, problem: str = "") -> Part:
+    """Return the talk's state and what its keys would do.
+
+    problem: of the journal, if it has one
+    """
     talk = view.talk
     return {
-        "state": "pause"
-        if talk.pause
-        else "running"
-        if talk.running
-        else "ended"
-        if talk.ended is not None
-        else "ready",
+        "state": _state(talk),
         "pause": talk.pause,
         "level": talk.level,
         "follows": talk.follows,
         "staged": bool(talk.staged),
-        "undo": undo_words(talk, acts),
+        "undo": describe_undo(talk, acts),
         "undo_resets": bool(talk.undoable) and acts[talk.undoable - 1].do == "begin",
         "problem": problem,
         "here": view.here.cue.name,
@@ -220,36 +61,24 @@ def talk_part(view: View, acts: Sequence[Act], *, problem: str = "") -> Part:
     }
 
 
-def undo_words(talk: Talk, acts: Sequence[Act]) -> str:
-    """Say what undo would take back; "" if nothing."""
+def _state(talk: Talk) -> str:
+    if talk.running:
+        return "pause" if talk.pause else "running"
+    return "ready" if talk.ended is None else "ended"
+
+
+def describe_undo(talk: Talk, acts: Sequence[Act]) -> str:
+    """Write what undo would take back; "" if there is nothing to take back."""
     if not talk.undoable:
         return ""
     act = acts[talk.undoable - 1]
     if act.do == "cut":
-        return f"Undo: {words(act.treatments, few=True)}"
+        return f"Undo: {schedule.describe_changes(act.treatments, few=True)}"
     return {"begin": "Undo the start", "end": "Undo the end"}[act.do]
 
 
-def words(treatments: Mapping[str, str], *, few: bool = False) -> str:
-    """Say in a few words what is done to cues; with `few`, of many cues name the first only.
-
-    >>> words({"03-zoom": "cut", "04-mix": "cut"}), words({"03-zoom": "full"})
-    ('skip 03-zoom and 04-mix', 'take 03-zoom back in')
-    """
-    said = [
-        _listed(verb, [name for name, how in treatments.items() if how == what], end, few=few)
-        for verb, what, end in (("skip", CUT, ""), ("shorten", SHORT, ""), ("take", FULL, " back in"))
-    ]
-    return ", ".join(filter(None, said))
-
-
-def _listed(verb: str, names: list[str], end: str, *, few: bool) -> str:
-    names = schedule.few(names) if few else names
-    return f"{verb} {' and '.join(names) if len(names) < 3 else ', '.join(names)}{end}" if names else ""
-
-
-def clock_part(view: View) -> Part:
-    """The clock: all of it as text, to be shown as it is."""
+def describe_clock(view: View) -> Part:
+    """Return the clocks, the expected end and the advice, as text."""
     talk = view.talk
     if not talk.running:
         over = clock(talk.elapsed(now=view.now) / MINUTE) if talk.began is not None else clock(0)
@@ -265,15 +94,17 @@ def clock_part(view: View) -> Part:
         "elapsed": clock(talk.elapsed(now=view.now) / MINUTE),
         "left": clock(left) if left >= 0 else f"−{clock(left)}",
         "ends": datetime.fromtimestamp(view.ends).strftime("%H:%M"),
-        "pace": pace(view.advice.late),
+        "pace": describe_pace(view.advice.late),
         "late": round(view.advice.late, 1) if abs(view.advice.late) >= ON_TIME else 0,
     } | _sentence(view)
 
 
-def pace(late: float) -> str:
-    """Say how late the talk would end.
+def describe_pace(late: float) -> str:
+    """Write how late the talk would end.
 
-    >>> pace(1.34), pace(-2.0), pace(0.2)
+    late: minutes; below zero: early
+
+    >>> describe_pace(1.34), describe_pace(-2.0), describe_pace(0.2)
     ('1:20 behind', '2:00 ahead', 'on time')
     """
     if abs(late) < ON_TIME:
@@ -311,14 +142,14 @@ def _on_course(view: View) -> str:
     return f"{clock(late)} in hand: go on as planned."
 
 
-def now_part(view: View) -> Part:
-    """The current cue, except what its cells are doing."""
+def describe_now(view: View) -> Part:
+    """Return the current cue; `describe_cells` has its cells."""
     cue, sheet = view.here.cue, view.material.sheet_of[view.here.cue.sheet]
     return {
         "name": cue.name,
         "title": cue.title,
         "where": f"{sheet.title} · {_position(view)}",
-        "treatment": WORDS[view.here.treatment],
+        "treatment": TREATMENTS[view.here.treatment],
         "notes": [
             {"label": label, "html": _html(view, cue, cue.notes[label])}
             for label in LABELS
@@ -343,7 +174,7 @@ def _position(view: View) -> str:
 
 
 def _sections(view: View, sheet: Sheet, titles: tuple[str, ...], *, at: int) -> list[Part]:
-    """The sheet's own sections of these titles, if this is its first cue (at 0) or its last (at -1)."""
+    """Return the sheet's sections of these titles if the current cue is its first (at=0) or last (at=-1)."""
     mine = [item for item in view.path if item.cue.sheet == sheet.name] or [view.here]
     if view.here != mine[at]:
         return []
@@ -357,7 +188,7 @@ def _sections(view: View, sheet: Sheet, titles: tuple[str, ...], *, at: int) -> 
 def _filled(view: View, cue: Cue, text: str) -> str:
     try:
         return facts.fill(text, notebook=cue.sheet, label=view.material.label or "unknown")
-    except ValueError:  # `presenter check` reports it; in a talk the name of the fact is better than nothing
+    except ValueError:  # `presenter check` reports it; during a talk, showing the fact's name beats an error
         return text
 
 
@@ -369,19 +200,18 @@ def _line(view: View, cue: Cue, text: str) -> str:
     return render.line(_filled(view, cue, text), sheet=cue.sheet)
 
 
-def time_part(view: View) -> Part:
-    """How long the current cue has taken, and may."""
+def describe_time(view: View) -> Part:
+    """Return how long the current cue has taken and is planned to take."""
     spent = view.talk.spent(now=view.now).get(view.here.cue.name, 0.0)
     planned = view.here.minutes if view.here.kept else 0.0
     text = f"{clock(spent / MINUTE)} of {clock(planned)}" if planned else clock(spent / MINUTE)
     return {"text": text, "over": bool(planned) and spent > planned * MINUTE}
 
 
-def cells_part(view: View) -> Part:
-    """The code cells of the current cue and what became of them, and the code of the cell to run next.
+def describe_cells(view: View) -> Part:
+    """Return the current cue's code cells with their states, and the cell to run next with its code.
 
-    A cell that failed is the next one, to be repaired, until its cue's fallback is on the projector. Cells of
-    Markdown do not run.
+    A cell that failed stays the next one, to be repaired, until its cue's fallback is on the projector.
     """
     states = {(run.notebook, run.cell): run.state for run in view.kernels.runs if _present(view, run)}
     here = _code(view, view.here.cue)
@@ -394,13 +224,13 @@ def cells_part(view: View) -> Part:
 
 
 def _code(view: View, cue: Cue) -> list[tuple[str, str]]:
-    """Notebook and id of a cue's code cells."""
+    """List a cue's code cells: notebook and id of each."""
     return [key for cell in cue.cells if (key := (cue.sheet, cell)) in view.material.source]
 
 
-def needs(view: View) -> tuple[float | None, float]:
-    """Say what the next cell needs and what its kernel holds by now, in GiB, both as rehearsed."""
-    cell = cells_part(view)["next"]
+def find_needs(view: View) -> tuple[float | None, float]:
+    """Return the memory that the next cell needs and that its kernel holds now, both as rehearsed, in GiB."""
+    cell = describe_cells(view)["next"]
     if cell is None:
         return None, 0.0
     ran = [run for run in view.kernels.runs if run.notebook == cell["notebook"] and _present(view, run)]
@@ -420,14 +250,14 @@ def _cell(view: View, notebook: str, cell: str) -> Part:
         "notebook": notebook,
         "elsewhere": notebook != view.here.cue.sheet,
         "code_html": render.code(view.material.source.get((notebook, cell), "")),
-        "expected": f"expected {facts.seconds(expected.seconds)}" if expected else facts.NOT_REHEARSED,
+        "expected": f"expected {facts.format_seconds(expected.seconds)}" if expected else facts.NOT_REHEARSED,
     }
 
 
-def next_part(view: View) -> Part | None:
-    """The cue after this one, and the cells to run silently before it.
+def describe_next(view: View) -> Part | None:
+    """Return the next cue and the cells to run silently before it; None after the last cue.
 
-    by_hand: no cell of it runs, which would tell that it has begun.
+    returns: among others by_hand: none of its cells runs, so the presenter moves the talk there by a key
     """
     if view.following is None:
         return None
@@ -449,8 +279,8 @@ def next_part(view: View) -> Part | None:
     }
 
 
-def run_part(view: View) -> Part | None:
-    """The cell that runs, or else the last one that ran: how long, how long was expected, what it came to."""
+def describe_run(view: View) -> Part | None:
+    """Return the cell that runs, or else the last one that ran: its times, and how it ended."""
     run = _latest(view)
     if run is None:
         return None
@@ -461,22 +291,24 @@ def run_part(view: View) -> Part | None:
         "cell": run.cell,
         "notebook": run.notebook,
         "state": run.state,
-        "seconds": took(seconds, running=run.ended is None),
-        "expected": facts.seconds(expected.seconds) if expected else "",
+        "seconds": format_run_time(seconds, running=run.ended is None),
+        "expected": facts.format_seconds(expected.seconds) if expected else "",
         "share": min(100, round(100 * seconds / expected.seconds)) if expected and expected.seconds else None,
         "waiting": run.state == "running" and seconds >= WAIT and cue == view.here.cue,
     }
 
 
-def took(seconds: float, *, running: bool) -> str:
-    """Say how long a cell has taken; while it runs, in whole seconds.
+def format_run_time(seconds: float, *, running: bool) -> str:
+    """Write how long a cell has run; while it runs, in whole seconds.
 
-    >>> took(1.44, running=True), took(1.44, running=False), took(75.2, running=True)
-    ('1 s', '1.4 s', '1 min 15 s')
+    >>> [format_run_time(1.44, running=running) for running in (True, False)]
+    ['1 s', '1.4 s']
+    >>> format_run_time(75.2, running=True)
+    '1 min 15 s'
     """
     if seconds < 59.5:
         return f"{seconds:.0f} s" if running or seconds >= 9.95 else f"{seconds:.1f} s"
-    return facts.seconds(seconds)
+    return facts.format_seconds(seconds)
 
 
 def _latest(view: View) -> Run | None:
@@ -484,18 +316,17 @@ def _latest(view: View) -> Run | None:
     return running[-1] if running else view.kernels.runs[-1] if view.kernels.runs else None
 
 
-ALARMS = {"failed": "An error in {}", "out of memory": "Out of memory in {}", "died": "The kernel died in {}"}
-
-
-def alarm_part(view: View) -> Part | None:
-    """What went wrong in the current cue, and what its sheet says about it; None if nothing did."""
+def describe_alarm(view: View) -> Part | None:
+    """Return what went wrong in the current cue and what its sheet says about that; None if nothing did."""
     run = _latest(view)
     if run is None or view.material.cue_of(run.notebook, run.cell) != view.here.cue:
         return None
-    if run.state == "running" and too_long(run, view.material.expected(run.notebook, run.cell), now=view.now):
+    if run.state == "running" and is_overdue(
+        run, view.material.expected(run.notebook, run.cell), now=view.now
+    ):
         title = f"{run.cell} takes longer than expected"
-    elif run.state in ALARMS:
-        title = ALARMS[run.state].format(run.cell)
+    elif run.state in FAILURES:
+        title = FAILURES[run.state].format(run.cell)
     else:
         return None
     message = f"{run.error}: {run.message}" if run.error else ""
@@ -503,20 +334,20 @@ def alarm_part(view: View) -> Part | None:
     return {"title": title, "message": message, "html": _html(view, view.here.cue, notes)}
 
 
-def too_long(run: Run, expected: Runtime | None, *, now: float) -> bool:
-    """Say whether a running cell has overrun what was measured."""
+def is_overdue(run: Run, expected: Runtime | None, *, now: float) -> bool:
+    """Return whether a running cell has taken far longer than it was measured to take."""
     return expected is not None and now - run.began > OVERRUN * expected.seconds + SLACK
 
 
-def outline_part(view: View) -> list[Part]:
-    """Every cue: where it stands, and what the plan does with it."""
+def describe_outline(view: View) -> list[Part]:
+    """Return every cue of the plan and what the plan does with it."""
     return [
         {
             "name": item.cue.name,
             "title": item.cue.title,
             "sheet": view.material.sheet_of[item.cue.sheet].title,
             "treatment": item.treatment,
-            "words": WORDS[item.treatment],
+            "words": TREATMENTS[item.treatment],
             "minutes": clock(item.minutes) if item.kept else "",
             "here": item is view.here,
             "silent": list(item.silent),
@@ -525,8 +356,8 @@ def outline_part(view: View) -> list[Part]:
     ]
 
 
-def stage_part(view: View) -> Part:
-    """The projector: the fallback of a cue, or a quiet page with the title of the sheet."""
+def describe_stage(view: View) -> Part:
+    """Return what the projector shows: a cue's fallback, or a quiet page with the sheet's title."""
     names = {item.cue.name: item.cue for item in view.plan.items}
     cue = names.get(view.talk.staged)
     sheet = view.material.sheet_of[view.here.cue.sheet]

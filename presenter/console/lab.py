@@ -1,11 +1,11 @@
-"""`presenter lab`: JupyterLab with the console, planned as `presenter plan` plans.
+"""`presenter lab`: JupyterLab with the console, on a talk that is planned as by `presenter plan`.
 
     presenter lab --minutes 75 --level intermediate --start 10:00 --break 10 --skip 04-mixing
     presenter lab --phone                          a page for your phone; M on /presenter shows its code
     presenter lab --keys                           a clicker runs the cells of the notebook that has the focus
     presenter lab -- --no-browser --port 8889      what follows the two dashes goes to JupyterLab
 
-A talk that has not ended goes on where it was; --new begins another.
+A talk that has not ended goes on where it stood; --new begins another.
 """
 
 from __future__ import annotations
@@ -18,21 +18,24 @@ from pathlib import Path
 from typing import Any
 
 from presenter import cues, schedule
-from presenter.console import guide, phone
-from workshop import notebooks, profiles
+from presenter.console import addresses, phone
+from presenter.material import Material
+from presenter.schedule import MINUTES
+from workshop import notebooks
+from workshop.files import REPO
 
-# Folders of settings, as Jupyter looks for them.
-QUIET = Path(__file__).with_name("quiet")  # no question about news over the lesson
-KEYS = Path(__file__).with_name("keys")  # those of a clicker
+# Folders of settings in the layout that Jupyter expects.
+QUIET = Path(__file__).with_name("quiet")  # JupyterLab asks nothing about news during the lesson
+KEYS = Path(__file__).with_name("keys")  # a clicker's keys run cells
 
 
-def lab(argv: Sequence[str]) -> int:
-    """Start JupyterLab with the console; ends with 1 if the talk cannot be planned."""
-    ours, jupyter = parser().parse_known_args([word for word in argv if word != "--"])
-    options = planned(ours)
+def main(argv: Sequence[str]) -> int:
+    """Start JupyterLab with the console; return 1 if the talk cannot be planned."""
+    ours, jupyter = make_parser().parse_known_args([word for word in argv if word != "--"])
+    options = collect_options(ours)
     try:
-        material = guide.Material.read(ours.cues, ours.notebooks)
-        material.plan({"minutes": guide.MINUTES} | options, level=options.get("level", cues.LEVELS[0]))
+        material = Material.read(ours.cues, ours.notebooks)
+        material.plan({"minutes": MINUTES} | options, level=options.get("level", cues.LEVELS[0]))
     except ValueError as error:
         print(f"presenter lab: {error}", file=sys.stderr)
         return 1
@@ -40,20 +43,20 @@ def lab(argv: Sequence[str]) -> int:
     add_settings(os.environ, [QUIET, *([KEYS] if ours.keys else [])])
     from jupyterlab.labapp import LabApp
 
-    LabApp.launch_instance([*settings(ours, options), *jupyter])
+    LabApp.launch_instance([*make_arguments(ours, options), *jupyter])
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line, in the words of `presenter plan`."""
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line, in the words of `presenter plan`."""
     made = argparse.ArgumentParser(
         prog="presenter lab",
         description="Open JupyterLab with the presenter's second screen. Other arguments go to JupyterLab.",
         allow_abbrev=False,
     )
-    made.add_argument("--minutes", type=float, help=f"from start to end; default {guide.MINUTES:g}")
+    made.add_argument("--minutes", type=float, help=f"from start to end; default {MINUTES:g}")
     made.add_argument("--level", choices=cues.LEVELS, help="default intermediate")
-    made.add_argument("--start", type=schedule.clock_time, help="as 10:00; the room's clock does not wait")
+    made.add_argument("--start", type=schedule.parse_time, help="as 10:00; the room's clock does not wait")
     made.add_argument("--break", type=float, action="append", dest="breaks", metavar="MINUTES")
     made.add_argument("--skip", action="append", metavar="CUE", help="as 04-mixing, or 04")
     made.add_argument(
@@ -85,40 +88,45 @@ def parser() -> argparse.ArgumentParser:
 
 def _local(text: str) -> str:
     try:
-        return phone.local(text)
+        return addresses.check_local(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def planned(ours: argparse.Namespace) -> dict[str, Any]:
-    """Collect what was said about the plan; nothing said means that a talk goes on as it was planned."""
-    said = {
+def collect_options(ours: argparse.Namespace) -> dict[str, Any]:
+    """Collect the options of the plan; none: a talk that goes on keeps the plan that it has."""
+    given = {
         name: getattr(ours, name) for name in ("minutes", "level", "breaks", "skip") if getattr(ours, name)
     }
     if ours.start:
-        said["start"] = ours.start.isoformat()
-    return {"minutes": guide.MINUTES} | said if said else {}
+        given["start"] = ours.start.isoformat()
+    return {"minutes": MINUTES} | given if given else {}
 
 
-def settings(ours: argparse.Namespace, options: dict[str, Any]) -> list[str]:
-    """Write for JupyterLab's command line what the console is to know."""
+def make_arguments(ours: argparse.Namespace, options: dict[str, Any]) -> list[str]:
+    """Return the arguments for JupyterLab's command line that set the console's settings."""
     books = ours.notebooks.absolute()
-    root = profiles.REPO if books.is_relative_to(profiles.REPO) else books
-    own = {"options": options, "new": ours.new, "cues": str(ours.cues.absolute()), "notebooks": str(books)}
+    root = REPO if books.is_relative_to(REPO) else books
+    own: dict[str, Any] = {
+        "options": options,
+        "new": ours.new,
+        "cues": str(ours.cues.absolute()),
+        "notebooks": str(books),
+    }
     if ours.talk:
         own["talk"] = str(ours.talk.absolute())
-    own |= phone_settings(ours)
-    said = [f"--PresenterConsole.{name}={value}" for name, value in own.items()]
+    own |= collect_phone_settings(ours)
+    settings = [f"--PresenterConsole.{name}={value}" for name, value in own.items()]
     return [
         "--ServerApp.jpserver_extensions={'presenter.console.extension': True}",
         f"--ServerApp.root_dir={root}",
-        *said,
+        *settings,
         str(notebooks.select([], folder=books)[0]),
     ]
 
 
-def phone_settings(ours: argparse.Namespace) -> dict[str, Any]:
-    """Say what the console is to know about the phone; any word about its page opens it."""
+def collect_phone_settings(ours: argparse.Namespace) -> dict[str, Any]:
+    """Collect the console's settings of the phone page; any option about the page opens it."""
     if not (ours.phone or ours.phone_next or ours.phone_address or ours.phone_port):
         return {}
     may = phone.DRIVE if ours.phone_next else phone.LOOK
@@ -127,6 +135,6 @@ def phone_settings(ours: argparse.Namespace) -> dict[str, Any]:
 
 
 def add_settings(environment: MutableMapping[str, str], folders: Sequence[Path]) -> None:
-    """Let JupyterLab find the settings in `folders`; what somebody has set for themselves still wins."""
+    """Let JupyterLab find the settings in `folders`; a person's own settings still win."""
     before = environment.get("JUPYTER_CONFIG_PATH", "")
     environment["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [before, *map(str, folders)]))

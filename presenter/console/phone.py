@@ -5,9 +5,9 @@
     /KEY/stream     server-sent events: the fields in SHOWN, and nothing else of the console
     /KEY/act        next, pause and go on; only if that was allowed when the server was started
 
-Jupyter's login, token and pages belong to another listener, which this one knows nothing of. The key stands
-in the path and not in a cookie, because browsers hand a host's cookies to all of its ports. Whoever comes
-without the key, from a foreign page or by a foreign name gets the same answer, whatever they asked for.
+This listener knows nothing of Jupyter's listener: neither its login nor its token nor its pages. The key
+stands in the path and not in a cookie, because browsers send a host's cookies to all of its ports. A missing
+key, a foreign Origin and a foreign Host are answered alike, with 403, whatever the address.
 
 The page is plain HTTP, so it is opened on one address of a local network. Where a phone cannot reach the
 machine, as in a cloud, it is opened on the loopback alone, for an ssh tunnel from the presenter's laptop.
@@ -18,38 +18,31 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-import os
-import platform
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from itertools import groupby
-from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from tornado import httpserver, iostream, log, netutil, web
 
-from presenter.console.guide import View
+from presenter.console import addresses
 from presenter.console.pages import HEADERS, KINDS, PAGE, Board
+from presenter.console.view import View
+from workshop.units import HOUR
 
 LOOK, DRIVE = "look", "drive"  # what a phone may do
-KEY_BYTES, KEY_SECONDS = 16, 4 * 3600.0  # of randomness; of a talk, its break and an hour before it
-PULSE = 1.0  # s; a stream ends that soon after its key
-LOOPBACK = "127.0.0.1"
-LOCAL = [
-    IPv4Network(one) for one in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
-]  # RFC 1918, and RFC 6598 for networks such as a phone's own hotspot
-INSIDE = ("docker", "br-", "veth", "virbr")  # networks within this machine
-CONTAINER = (".dockerenv", "run/.containerenv")
-NO_CLOUD = ("", "none", "nocloud", "lxd", "fallback")  # what cloud-init calls a machine that is in none
+KEY_BYTES, KEY_SECONDS = 16, 4 * HOUR  # 16 random bytes; valid 4 h: a talk, its break and an hour of set-up
+PULSE = 1.0  # s; a stream ends within this time after its key has expired
 LIMITS = {"max_header_size": 8192, "max_body_size": 1000, "body_timeout": 10, "idle_connection_timeout": 60}
 FILES = ("phone.css", "phone.js", "stream.js", "icon.svg")
-SHOWN = {  # all that a phone gets to see of each part
+# The fields of each of the console's parts that a phone gets to see.
+SHOWN = {
     "talk": ("state", "pause"),
     "clock": ("elapsed", "left", "ends", "pace", "late", "sentence"),
     "now": ("title", "where", "say_html", "points"),
@@ -64,20 +57,22 @@ REFUSED = (
 )
 
 
-def glimpse(name: str, part: Any) -> Any:
-    """Keep of a part of the console what a phone gets to see."""
+def select_shown(name: str, part: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the fields of one of the console's parts that a phone gets to see."""
     if part is None:
         return None
     if name == "now":
-        said = (note["html"] for note in part["notes"] if note["label"] == "Say")
-        part = part | {"say_html": next(said, "")}
+        words = (note["html"] for note in part["notes"] if note["label"] == "Say")
+        part = {**part, "say_html": next(words, "")}
     return {field: part[field] for field in SHOWN[name]}
 
 
-def understood(asked: Mapping[str, Any], view: View) -> dict[str, Any]:
-    """Turn what a phone sends into what the console does; raises ValueError for all that a phone may not do.
+def translate_act(asked: Mapping[str, Any], view: View) -> dict[str, Any]:
+    """Turn what a phone asks for into what the console's own page would ask for.
 
     A phone names the cue that it goes to, so that a second tap, or somebody else's, skips nothing.
+
+    Raises ValueError for anything that a phone may not do.
     """
     do = asked.get("do")
     if do == "next":
@@ -101,10 +96,11 @@ class Key:
 
     @classmethod
     def new(cls, *, now: float) -> Key:
+        """Make a key that is valid from now, in s since 1970, for KEY_SECONDS."""
         return cls(secrets.token_urlsafe(KEY_BYTES), now + KEY_SECONDS)
 
     def opens(self, given: str, *, now: float) -> bool:
-        """Say whether this is the key, without telling by the time it takes how much of it is right."""
+        """Return whether this is the valid key, in a time that does not depend on what was given."""
         return hmac.compare_digest(self.secret.encode(), given.encode()) and now < self.until
 
 
@@ -122,36 +118,37 @@ class Phone:
     ) -> None:
         """Make a key; `listen` opens the page.
 
-        act: what next and pause are handed to; None: the phone can only look
+        act: does what a phone asks for; None: a phone can only look
         port: 0: any that is free; once open, it stays the same
         """
         self.board, self.view, self.act, self.port, self.clock = board, view, act, port, clock
-        self.address = ""  # of the local network, as in the code; "" if no phone can reach this machine
-        self.bound = ""  # the address of this machine that the page is open on
-        self.trouble = ""  # why no phone can reach it
+        self.address = ""  # the address in the QR code; "" if no phone can reach this machine
+        self.bound = ""  # the address of this machine on which the page is open
+        self.trouble = ""  # why no phone can reach this machine
         self.server: httpserver.HTTPServer | None = None
         self.renew()
         board.show("may", {"drive": act is not None})
 
     def renew(self) -> None:
-        """Make a new key; the one before opens nothing from now on."""
+        """Make a new key; from now on the old one opens nothing."""
         self.key = Key.new(now=self.clock())
 
     def opens(self, given: str) -> bool:
+        """Return whether this is the key and still valid."""
         return self.key.opens(given, now=self.clock())
 
     def listen(self, address: str = "") -> None:
-        """Open the page on an address with a new key, in place of where it was open before.
+        """Open the page with a new key on an address, and close it where it was open before.
 
-        address: this machine's own, or that of the laptop from which an ssh tunnel comes; "": find out
+        address: this machine's own, or that of the laptop from which an ssh tunnel comes; "": find one
 
         Raises ValueError for an address of no local network, OSError if the port cannot be had there.
         """
-        own = addresses()
-        kind = "" if address else whereabouts()
-        found = local(address) if address else (own[0] if own and not kind else "")
-        self._bind(found if found in own else LOOPBACK)
-        self.address, self.trouble = found, "" if found else unreachable(kind)
+        own = addresses.list_addresses()
+        kind = "" if address else addresses.find_obstacle()
+        found = addresses.check_local(address) if address else (own[0] if own and not kind else "")
+        self._bind(found if found in own else addresses.LOOPBACK)
+        self.address, self.trouble = found, "" if found else addresses.explain_obstacle(kind)
         self.renew()
 
     def _bind(self, address: str) -> None:
@@ -160,12 +157,12 @@ class Phone:
         sockets = netutil.bind_sockets(self.port, address, family=socket.AF_INET)
         if self.server:
             self.server.stop()
-        self.server = httpserver.HTTPServer(application(self), **LIMITS)
+        self.server = httpserver.HTTPServer(make_application(self), **LIMITS)
         self.server.add_sockets(sockets)
         self.bound, self.port = address, sockets[0].getsockname()[1]
 
     async def close(self) -> None:
-        """Let nobody in any more, and send away who is there."""
+        """Make the key invalid and close every connection."""
         self.renew()
         if self.server:
             self.server.stop()
@@ -173,32 +170,36 @@ class Phone:
 
     @property
     def host(self) -> str:
-        """The name by which the page may be asked for; through any other it is refused."""
+        """The only Host by which the page can be asked for."""
         return f"{self.address or 'localhost'}:{self.port}"
 
     @property
     def url(self) -> str:
+        """The page's address with its key."""
         return f"http://{self.host}/{self.key.secret}/"
 
-    def part(self) -> dict[str, Any]:
-        """Say on the console how to get there; this part is for the presenter only."""
+    def describe(self) -> dict[str, Any]:
+        """Return the console's part about the phone page: how to get there. Only the presenter sees it."""
         valid = self.opens(self.key.secret)
         return {
             "on": True,
             "drives": self.act is not None,
             "until": datetime.fromtimestamp(self.key.until).strftime("%H:%M") if valid else "",
             "url": self.url if valid else "",
-            "code": code(self.url) if valid and self.address else None,
+            "code": draw_code(self.url) if valid and self.address else None,
             "trouble": self.trouble,
-            "tunnel": "" if self.address == self.bound else tunnel(self.address, self.port),
+            "tunnel": "" if self.address == self.bound else addresses.write_tunnel(self.address, self.port),
             "address": self.address,
-            "addresses": addresses(),
+            "addresses": addresses.list_addresses(),
         }
 
 
 @lru_cache(maxsize=1)
-def code(text: str) -> dict[str, Any]:
-    """Draw a QR code: how many modules wide it is with its quiet margin, and the dark ones as an SVG path."""
+def draw_code(text: str) -> dict[str, Any]:
+    """Draw a QR code.
+
+    returns: size, its modules from side to side with the quiet margin; path, the dark modules as an SVG path
+    """
     import segno
 
     made = segno.make_qr(text, error="m")
@@ -212,95 +213,8 @@ def code(text: str) -> dict[str, Any]:
     return {"size": made.symbol_size()[0], "path": "".join(path)}
 
 
-def tunnel(laptop: str, port: int) -> str:
-    """Write the command that lets phones in through a laptop, to be typed there."""
-    return f"ssh -N -L {laptop or 'LAPTOP'}:{port}:{LOOPBACK}:{port} USER@THIS-MACHINE"
-
-
-# Where is this machine, and can a phone in the room reach it?
-
-
-def local(address: str) -> str:
-    """Give an address of a local network back.
-
-    Raises ValueError for any other: the page is not encrypted and must not cross the Internet.
-    """
-    try:
-        found = IPv4Address(address)
-    except AddressValueError:
-        raise ValueError(f"{address!r} is no IPv4 address. It must look like 192.168.1.20.") from None
-    if not any(found in network for network in LOCAL):
-        ranges = ", ".join(map(str, LOCAL))
-        raise ValueError(f"{address} is in no local network. It must be in one of these: {ranges}.")
-    return str(found)
-
-
-def addresses() -> list[str]:
-    """List this machine's addresses in local networks, the one that leads outwards first."""
-    import psutil
-
-    stats = psutil.net_if_stats()
-    up = [name for name in stats if stats[name].isup and not name.startswith(INSIDE)]
-    every = [one.address for name in up for one in psutil.net_if_addrs().get(name, [])]
-    outward = _outward()
-    return sorted(filter(_is_local, every), key=lambda address: address != outward)
-
-
-def _is_local(address: str) -> bool:
-    try:
-        return bool(local(address))
-    except ValueError:
-        return False
-
-
-def _outward() -> str:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # an address for documentation; to connect UDP sends nothing
-        except OSError:
-            return ""
-        return probe.getsockname()[0]
-
-
-def whereabouts(
-    *, root: Path = Path("/"), environment: Mapping[str, str] = os.environ, release: str = ""
-) -> str:
-    """Say what kind of machine this is if a phone in the room hardly reaches it; "" for a laptop on the desk.
-
-    root: where to look for the signs; release: the kernel's, "" for this one's
-    """
-    cloud = _text(root / "run/cloud-init/cloud-id").strip()
-    if cloud not in NO_CLOUD:
-        return f"a cloud instance ({cloud})"
-    if "microsoft" in (release or platform.uname().release).lower():
-        return "WSL, whose network Windows keeps to itself"
-    if any((root / sign).exists() for sign in CONTAINER) or "KUBERNETES_SERVICE_HOST" in environment:
-        return "a container"
-    if "hypervisor" in _text(root / "proc/cpuinfo").split():
-        return "a virtual machine, as in a cloud"
-    client, _, server, *_ = (environment.get("SSH_CONNECTION", "") + " x x x").split()
-    return "" if client == "x" or (_is_local(client) and _is_local(server)) else "reached over ssh"
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
-def unreachable(kind: str) -> str:
-    """Say why there is no code to scan."""
-    if kind:
-        return f"This machine is {kind}: it has no address that a phone in the room can reach."
-    return "This machine is in no local network: it has no address that a phone in the room can reach."
-
-
-# What is served.
-
-
-def application(phone: Phone) -> web.Application:
-    """Lay out the routes; every one of them is below the key."""
+def make_application(phone: Phone) -> web.Application:
+    """Lay out the addresses, each of which begins with the key."""
     key = r"/([A-Za-z0-9_-]+)"
     handlers = [
         (key + "/", PageHandler),
@@ -318,12 +232,14 @@ def application(phone: Phone) -> web.Application:
 
 
 class Keyed(web.RequestHandler):
-    """What all handlers share: nothing happens without the key. By itself, it serves nothing."""
+    """What all handlers share: they answer nobody without the key. By itself, it finds nothing."""
 
     def initialize(self, phone: Phone) -> None:
+        """Take the listener from the application."""
         self.phone = phone
 
     def set_default_headers(self) -> None:
+        """Set the console's headers and two more, and name no server."""
         self.clear_header("Server")
         for name, value in HEADERS.items():
             self.set_header(name, value)
@@ -331,7 +247,7 @@ class Keyed(web.RequestHandler):
         self.set_header("Cross-Origin-Resource-Policy", "same-origin")
 
     def prepare(self) -> None:
-        """Refuse whoever has no valid key, asks by another name or comes from another page."""
+        """Refuse a request without a valid key, with another Host, or from another page."""
         asked, key = self.request, self.path_args[0] if self.path_args else ""
         origin = asked.headers.get("Origin")
         own = origin == f"http://{self.phone.host}" or (origin is None and asked.method != "POST")
@@ -339,19 +255,27 @@ class Keyed(web.RequestHandler):
         if not (self.phone.opens(key) and by_name and own):
             raise web.HTTPError(403)
 
-    def get(self, *_: str) -> None:
+    def get(self, *_: str) -> Awaitable[None] | None:
+        """Find nothing: every address that exists has a handler of its own."""
         raise web.HTTPError(404)
 
     def write_error(self, status_code: int, **_: Any) -> None:
+        """Write the reason in plain words, without a trace."""
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(REFUSED if status_code == 403 else f"{self._reason}\n")
 
-    def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
-        """Log a fault of ours, without the address that was asked for."""
+    def log_exception(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Log a fault of ours, without the address that was asked for, which has the key in it."""
         if not isinstance(value, web.HTTPError):
-            log.app_log.error("The phone page failed", exc_info=(kind, value, trace))
+            log.app_log.error("The phone page failed", exc_info=value)
 
     def send(self, file: str) -> None:
+        """Send a file of the page's folder."""
         path = PAGE / file
         self.set_header("Content-Type", f"{KINDS[path.suffix]}; charset=utf-8")
         self.finish(path.read_bytes())
@@ -360,23 +284,28 @@ class Keyed(web.RequestHandler):
 class PageHandler(Keyed):
     """The page."""
 
-    def get(self, key: str) -> None:
+    def get(self, *_: str) -> None:
+        """Send it."""
         self.send("phone.html")
 
 
 class FileHandler(Keyed):
     """The page's style, code and icon."""
 
-    def get(self, key: str, name: str) -> None:
+    def get(self, *path: str) -> None:
+        """Send one of FILES."""
+        name = path[-1]
         if name not in FILES:
             raise web.HTTPError(404)
         self.send(name)
 
 
 class StreamHandler(Keyed):
-    """What a phone gets to see, and then every change, until it goes away or its key does."""
+    """What a phone gets to see, and then every change, until the phone goes away or its key expires."""
 
-    async def get(self, key: str) -> None:
+    async def get(self, *path: str) -> None:
+        """Send each part of the board, and each again when it changes."""
+        key = path[0]
         self.set_header("Content-Type", "text/event-stream")
         queue = self.phone.board.join()
         try:
@@ -396,25 +325,27 @@ class StreamHandler(Keyed):
         try:
             name, text = await asyncio.wait_for(queue.get(), PULSE)
         except asyncio.TimeoutError:
-            return ":\n\n"  # a comment: finds out whether anybody is still there
+            return ":\n\n"  # a comment; sending it fails if the phone has gone
         return f"event: {name}\ndata: {text}\n\n"
 
 
 class ActHandler(Keyed):
     """Next and pause, where they are allowed."""
 
-    def post(self, key: str) -> None:
+    def post(self, *_: str) -> None:
+        """Do what the JSON object in the body asks for; answer with what would be right if it cannot be."""
         if self.phone.act is None:
             return self.answer(403, "This phone can only look.")
         try:
             asked = json.loads(self.request.body)
             if not isinstance(asked, dict):
                 raise ValueError('What to do must come as a JSON object, such as {"do": "resume"}.')
-            self.phone.act(understood(asked, self.phone.view()))
+            self.phone.act(translate_act(asked, self.phone.view()))
         except ValueError as error:
             return self.answer(400, str(error))
         self.answer(200, "")
 
     def answer(self, status: int, message: str) -> None:
+        """Send a message as JSON."""
         self.set_status(status)
         self.finish({"message": message})

@@ -4,8 +4,8 @@
     presenter export 02 03 --only script --level advanced
     presenter export --notebooks runs/rehearsal-…/1       slides with the pictures of a rehearsal
 
-Every file stands alone: pictures are inside, nothing is fetched. A PDF needs a Chromium, Chrome or Edge on
-this machine; without one the pages are written all the same, and any browser prints them.
+Every file stands alone: its pictures are inside, and it fetches nothing. A PDF needs Chromium, Chrome or Edge
+on this machine; without it the pages are written all the same, and any browser can print them.
 """
 
 from __future__ import annotations
@@ -18,46 +18,52 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from presenter import cues
-from presenter.console.guide import Material
 from presenter.cues import Sheet
-from presenter.handout import script
+from presenter.handout import deck, script
+from presenter.material import Material
 from workshop import files, notebooks, profiles
+from workshop.files import REPO
 from workshop.runner import run
 
 KINDS = ("script", "students", "slides")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 MAC_BROWSERS = ("Google Chrome", "Chromium", "Microsoft Edge")
 PATIENCE = 300.0  # s that a browser may take to print
-NEEDED = ("parameters", "raises-exception")  # tags that a notebook runs by; all others are the tests'
+NEEDED = (
+    "parameters",
+    "raises-exception",
+)  # tags without which a notebook runs otherwise; others are the tests'
 SOLUTION = re.compile(r"<details>\s*<summary>\s*Solutions?\b.*?</details>\s*", re.DOTALL | re.IGNORECASE)
 
-Raw = dict[str, Any]  # a notebook as in its file
+Raw = dict[str, Any]  # a notebook or one of its cells, as in the notebook's file
 
 
 class NoPdf(RuntimeError):
     """A page that could not be printed, with what to do instead."""
 
 
-def scripts(material: Material, sheets: Sequence[Sheet], levels: Sequence[str], *, into: Path) -> list[Path]:
-    """Write the script of each level as a page.
+def write_scripts(
+    material: Material, sheets: Sequence[Sheet], levels: Sequence[str], *, into: Path
+) -> list[Path]:
+    """Write the script of each level as a page into a folder, and return the files.
 
-    Raises ValueError for a fact that is none.
+    Raises ValueError for a fact that there is not.
     """
     pages = []
     for level in levels:
         pages.append(into / f"script-{level}.html")
-        _write(pages[-1], script.page(material, level=level, sheets=sheets))
+        _write(pages[-1], script.make_page(material, level=level, sheets=sheets))
     return pages
 
 
-def students(books: Sequence[Path], *, into: Path) -> list[Path]:
-    """Write the notebooks as students get them: checked against the format, ready to run.
+def write_student_notebooks(books: Sequence[Path], *, into: Path) -> list[Path]:
+    """Write the notebooks as students get them into a folder, and return the files.
 
     Raises ValueError for a notebook that would not be valid.
     """
@@ -66,7 +72,7 @@ def students(books: Sequence[Path], *, into: Path) -> list[Path]:
     into.mkdir(exist_ok=True)
     written = []
     for path in books:
-        made = student(notebooks.load(path))
+        made = strip_notebook(notebooks.load(path))
         try:
             nbformat.validate(made)
         except nbformat.ValidationError as error:
@@ -77,10 +83,10 @@ def students(books: Sequence[Path], *, into: Path) -> list[Path]:
     return written
 
 
-def student(book: Raw) -> Raw:
-    """Make the students' notebook: same cells, same ids; no solutions, outputs, marks of tests or of talks.
+def strip_notebook(book: Mapping[str, Any]) -> Raw:
+    """Make the students' notebook: the same cells with the same ids, without solutions and outputs.
 
-    What papermill added to an executed notebook goes, too.
+    The tests' tags, the presenter's marks and the cells that papermill added are left out as well.
     """
     cells = [_bare(cell) for cell in book["cells"] if not _added(cell)]
     metadata = {
@@ -90,7 +96,7 @@ def student(book: Raw) -> Raw:
 
 
 def _added(cell: Raw) -> bool:
-    """Say whether papermill put a cell in."""
+    """Return whether papermill put a cell in."""
     return not notebooks.ADDED.isdisjoint(cell["metadata"].get("tags", []))
 
 
@@ -103,34 +109,37 @@ def _bare(cell: Raw) -> Raw:
     return bare | {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else bare
 
 
-def slides(material: Material, books: Sequence[Path], *, into: Path) -> list[Path]:
-    """Write a deck for each notebook that has a cue sheet, with its outputs if it was executed."""
-    from presenter.handout import deck
+def write_slides(material: Material, books: Sequence[Path], *, into: Path) -> list[Path]:
+    """Write a deck for each notebook that has a cue sheet into a folder, and return the files.
 
+    An executed notebook's deck shows its outputs.
+    """
     into.mkdir(exist_ok=True)
     written = []
     for path in (one for one in books if one.stem in material.sheet_of):
         book = notebooks.load(path)
         cells = [_slide(cell) for cell in book["cells"] if not _added(cell)]
         written.append(into / f"{path.stem}.html")
-        _write(written[-1], deck.page({**book, "cells": cells}, material.sheet_of[path.stem], material))
+        _write(written[-1], deck.make_page({**book, "cells": cells}, material.sheet_of[path.stem], material))
     return written
 
 
 def _slide(cell: Raw) -> Raw:
-    """Leave the solution out and outputs in, if papermill made them; stored ones are there for the tests."""
+    """Leave out the solution, and outputs unless papermill made them: stored ones are there for the tests."""
     outputs = cell.get("outputs", []) if "papermill" in cell["metadata"] else []
     return {**_bare(cell), "outputs": outputs}
 
 
-def browser() -> str | None:
-    """Find a browser that can print without a window; None if there is none."""
+def find_browser() -> str | None:
+    """Find the program of a browser that can print without a window; None if there is none."""
     mac = [f"/Applications/{name}.app/Contents/MacOS/{name}" for name in MAC_BROWSERS]
     return next(filter(None, map(shutil.which, [*BROWSERS, *mac])), None)
 
 
-def pdf(page: Path, *, program: str | None) -> Path:
-    """Print a page as PDF beside it.
+def print_pdf(page: Path, *, program: str | None) -> Path:
+    """Print a page as PDF, and return the file, which lies beside it.
+
+    program: the browser's, as from `find_browser`
 
     Raises NoPdf, with what to do, if there is no browser or it does not print.
     """
@@ -138,12 +147,12 @@ def pdf(page: Path, *, program: str | None) -> Path:
     if program is None:
         raise NoPdf(f"No Chromium, Chrome or Edge was found to print with. {by_hand}")
     target = page.with_suffix(".pdf").absolute()
-    target.unlink(missing_ok=True)  # one from before must not pass for this one
+    target.unlink(missing_ok=True)  # an old file must not be taken for a new one
     with tempfile.TemporaryDirectory(prefix="presenter-", ignore_cleanup_errors=True) as profile:
         command = [program, "--headless", "--disable-gpu", "--no-first-run", "--no-pdf-header-footer"]
         command += [f"--user-data-dir={profile}", f"--print-to-pdf={target}"]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
-            command.append("--no-sandbox")  # root is refused one
+            command.append("--no-sandbox")  # Chromium gives root no sandbox
         try:
             done = subprocess.run(
                 [*command, page.absolute().as_uri()], capture_output=True, text=True, timeout=PATIENCE
@@ -151,8 +160,8 @@ def pdf(page: Path, *, program: str | None) -> Path:
         except (OSError, subprocess.SubprocessError) as error:
             raise NoPdf(f"{program} did not print ({error}). {by_hand}") from error
     if done.returncode or not target.is_file():
-        said = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
-        raise NoPdf(f"{program} did not print ({said}). {by_hand}")
+        why = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+        raise NoPdf(f"{program} did not print ({why}). {by_hand}")
     return target
 
 
@@ -166,20 +175,20 @@ def export(material: Material, books: Sequence[Path], options: argparse.Namespac
     sheets = [material.sheet_of[path.stem] for path in books if path.stem in material.sheet_of]
     kinds, levels = options.only or KINDS, options.level or cues.LEVELS
     if "script" in kinds:
-        pages = scripts(material, sheets, levels, into=into)
+        pages = write_scripts(material, sheets, levels, into=into)
         _say("the script to print", pages)
         if not options.no_pdf:
             _print(pages)
     if "students" in kinds:
-        _say("notebooks for students", students(books, into=into / "students"))
+        _say("notebooks for students", write_student_notebooks(books, into=into / "students"))
     if "slides" in kinds:
-        _say("slides; S opens the speaker's window", slides(material, books, into=into / "slides"))
+        _say("slides; S opens the speaker's window", write_slides(material, books, into=into / "slides"))
 
 
 def _print(pages: Sequence[Path]) -> None:
-    program = browser()
+    program = find_browser()
     try:
-        _say("the same as PDF", [pdf(page, program=program) for page in pages])
+        _say("the same as PDF", [print_pdf(page, program=program) for page in pages])
     except NoPdf as error:
         print(f"  – no PDF: {error}")
 
@@ -190,7 +199,7 @@ def _say(what: str, written: Sequence[Path]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Export from the command line; ends with 2 for a word that means nothing. No PDF is no failure."""
+    """Export from the command line; return 2 for an unknown name. A PDF that is not printed is no failure."""
     parser = argparse.ArgumentParser(
         prog="presenter export", description="Write the script for paper, student notebooks and slides."
     )
@@ -206,7 +215,7 @@ def main(argv: list[str]) -> int:
     )
     options = parser.parse_args(argv)
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    output = options.output or profiles.REPO / "runs" / f"export-{stamp}"
+    output = options.output or REPO / "runs" / f"export-{stamp}"
     try:
         label = profiles.choose(options.profile).label
         material = Material.read(options.cues, options.notebooks).measured_on(label)

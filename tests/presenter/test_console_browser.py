@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from presenter import hook, runtimes
-from presenter import journal as state
+from presenter import hook, journal, runtimes
 from presenter.runtimes import Runtime
 from tests.support.browser import CHROMIUM, LAPTOP, NARROW, PROJECTOR, Browser, Lab, Tab, open_page
 from tests.support.server import Server
@@ -32,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("house"), words=("--minutes", "15"))  # so 01-extra is cut
     draw(server.folder / "pictures" / "dog.png")
     measured = {"01_first": {"slow": Runtime(5.0, 0.2, 3)}, "02_second": {"last": Runtime(1.0, 4096.0, 3)}}
-    runtimes.write(runtimes.here(), measured, file=server.folder / "runtimes.json")
+    runtimes.write(runtimes.name_machine(), measured, file=server.folder / "runtimes.json")
     server.start()
     yield server
     server.stop()
@@ -178,7 +177,7 @@ def test_killed_kernel_is_told(console: Tab, lab: Lab, server: Server) -> None:
     begin(console)
     lab.run(1)
     console.wait_text("run-state", "Running")
-    events = [json.loads(line) for line in (server.talk / state.EVENTS).read_text().splitlines()]
+    events = [json.loads(line) for line in (server.talk / journal.EVENTS).read_text().splitlines()]
     os.kill(events[-1]["pid"], signal.SIGKILL)
     console.wait_text("alarm-title", "The kernel died in slow")
     assert console.sees("run") and console.text("run-state") == "Kernel died"
@@ -291,7 +290,7 @@ def test_lag_from_the_kernel_to_the_page_is_short(
     console: Tab, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JPY_SESSION_NAME", "01_first.ipynb")
-    kernel = hook.Hook(str(server.talk / state.EVENTS))
+    kernel = hook.Hook(str(server.talk / journal.EVENTS))
     console.js(
         "window.seen = []; window.shown = document.getElementById('run-cell');"
         "new MutationObserver(() => seen.push([shown.innerText, Date.now() / 1000]))"

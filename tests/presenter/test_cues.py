@@ -188,7 +188,7 @@ def test_sheet_without_a_paragraph_is_incomplete(tmp_path: Path) -> None:
 def test_all_faults_of_all_sheets_come_at_once(tmp_path: Path) -> None:
     write_sheet(tmp_path / "01_a.md", cue("x", minutes="?", least="?", priority="?"), cue("y", if_cut="?"))
     write_sheet(tmp_path / "02_b.md", cue("z", fallback="?"))
-    with pytest.raises(cues.CueError, match="^5 faults in the cue sheets:") as caught:
+    with pytest.raises(cues.CueError, match=r"^5 faults in the cue sheets:") as caught:
         cues.read_all(tmp_path)
     places = [(fault.file.name, fault.cue) for fault in caught.value.faults]
     assert places == [*[("01_a.md", "`x`")] * 3, ("01_a.md", "`y`"), ("02_b.md", "`z`")]

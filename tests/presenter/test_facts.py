@@ -17,7 +17,7 @@ from workshop import models
 
 
 def text(name: str) -> str:
-    return facts.value(name).text
+    return facts.find_fact(name).text
 
 
 def test_numbers_of_the_models_are_said_as_the_catalogue_has_them() -> None:
@@ -41,8 +41,8 @@ def test_memory_is_said_in_the_unit_that_it_was_counted_in() -> None:
 
 def test_what_is_shared_is_counted_once() -> None:
     assert (text("three.counted"), text("three.unique")) == ("86.5 billion", "69.7 billion")
-    apart, shared = (facts.value(f"{name}.memory").number for name in ("three", "shared"))
-    assert facts.value("shared.saving").number == apart - shared
+    apart, shared = (facts.find_fact(f"{name}.memory").number for name in ("three", "shared"))
+    assert facts.find_fact("shared.saving").number == apart - shared
     assert text("shared.saving") == "33.7 GB"
 
 
@@ -52,32 +52,32 @@ def test_shape_of_the_dit_gives_the_catalogues_number_of_parameters() -> None:
 
 
 def test_shape_of_the_lora_gives_the_catalogues_size() -> None:
-    assert facts.value("lora.memory").number == models.LORA.bytes
+    assert facts.find_fact("lora.memory").number == models.LORA.bytes
     assert (text("lora.modules"), text("lora.share")) == ("720", "1.2 %")
 
 
 def test_estimate_of_a_pictures_time_follows_from_operations_and_the_card() -> None:
     # 1.04e16 with the prompt's tokens, which are left out here; 7.9 s at the card's peak
-    assert facts.value("picture.flops").number == pytest.approx(1.04e16, rel=0.02)
+    assert facts.find_fact("picture.flops").number == pytest.approx(1.04e16, rel=0.02)
     assert text("picture.seconds_at_peak") == "about 7.9 s (estimated, unmeasured)"
     assert text("picture.seconds_estimate") == "about 20 s (estimated, unmeasured)"
 
 
 def test_pockets_parameters_are_counted_in_its_files() -> None:
-    parts = [facts.value(f"pocket.{role}.parameters").number for role in ("dit", "text_encoder", "vae")]
+    parts = [facts.find_fact(f"pocket.{role}.parameters").number for role in ("dit", "text_encoder", "vae")]
     assert parts == [8_220_544, 3_820_224, 3_602_371]
     assert (text("pocket.parameters"), text("pocket.size")) == ("15.6 million", "31 MB")
 
 
 def test_measured_facts_are_the_reports_figures() -> None:
     report = {"en": 0.9051, "seconds a picture": 1.46, "vae dB plain": 30.55, "family": {"two people": 0.8}}
-    said = {fact.name: fact.text for fact in facts.measured(report)}
+    said = {fact.name: fact.text for fact in facts.read_measured(report)}
     assert (said["pocket.en"], said["pocket.picture_seconds"]) == ("91 %", "1.5 s")
     assert (said["pocket.vae"], said["pocket.couple.right"]) == ("30.6 dB", "80 %")
 
 
 def test_what_nobody_has_measured_says_so_and_has_no_number() -> None:
-    fact = next(fact for fact in facts.measured({}) if fact.name == "pocket.f2p.kept")
+    fact = next(fact for fact in facts.read_measured({}) if fact.name == "pocket.f2p.kept")
     assert (fact.number, fact.text) == (None, "not measured yet")
 
 
@@ -92,16 +92,16 @@ def test_measured_facts_name_figures_that_the_report_has_or_the_evaluation_makes
 
 
 def test_every_fact_is_short_enough_to_say_and_has_a_source() -> None:
-    assert len(facts.names()) > 50
-    for name in facts.names():
-        fact = facts.value(name)
+    assert len(facts.list_names()) > 50
+    for name in facts.list_names():
+        fact = facts.find_fact(name)
         assert fact.source and 0 < len(fact.text) < 45, fact
 
 
 def test_unknown_fact_is_told_with_those_that_are_near() -> None:
-    with pytest.raises(ValueError, match="no fact named 'dit.size'. There are: dit.parameters, dit.memory"):
-        facts.value("dit.size")
-    with pytest.raises(ValueError, match="no fact named 'nonsense'. There are: pipeline.parameters"):
+    with pytest.raises(ValueError, match=r"no fact named 'dit.size'. There are: dit.parameters, dit.memory"):
+        facts.find_fact("dit.size")
+    with pytest.raises(ValueError, match=r"no fact named 'nonsense'. There are: pipeline.parameters"):
         facts.fill("It has {fact:nonsense}.")
 
 
@@ -133,7 +133,7 @@ def test_runtime_of_a_cell_is_what_was_rehearsed_on_that_machine(rehearsed: Path
 
 
 def test_runtime_without_a_notebook_says_how_to_name_it() -> None:
-    with pytest.raises(ValueError, match="The runtime of 'after' needs its notebook.*as 03-after"):
+    with pytest.raises(ValueError, match=r"The runtime of 'after' needs its notebook.*as 03-after"):
         facts.fill("{runtime:after}", label="a laptop")
 
 
@@ -155,7 +155,7 @@ def test_damaged_runtimes_name_their_file(tmp_path: Path) -> None:
 
 
 def test_facts_are_known_without_torch() -> None:
-    program = "import sys; from presenter import facts; facts.names(); print('torch' in sys.modules)"
+    program = "import sys; from presenter import facts; facts.list_names(); print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=dict(os.environ)
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from presenter import journal as state
+from presenter import journal
 from presenter.journal import Act, Journal, fold
 
 BEGUN = Act(1000.0, "begin", cue="01-a")
@@ -103,7 +103,7 @@ def test_plan_outlives_a_second_beginning() -> None:
 
 
 def test_undo_takes_back_the_last_cut_and_nothing_else(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
+    kept = Journal(tmp_path)
     for act in (
         BEGUN,
         cut(1010, "01-b"),
@@ -111,36 +111,36 @@ def test_undo_takes_back_the_last_cut_and_nothing_else(tmp_path: Path) -> None:
         go(1030, "01-d"),
         pause(1040, "question"),
     ):
-        journal.add(act)
-    talk = journal.add(Act(1050, "undo"))
+        kept.add(act)
+    talk = kept.add(Act(1050, "undo"))
     assert (talk.treatments, talk.cue, talk.pause) == ({"01-b": "cut"}, "01-d", "question")
-    assert journal.add(Act(1060, "undo")).treatments == {}
+    assert kept.add(Act(1060, "undo")).treatments == {}
 
 
 def test_talk_begun_again_by_mistake_is_brought_back(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
+    kept = Journal(tmp_path)
     for act in (BEGUN, go(1060, "01-b"), cut(1070, "01-c")):
-        before = journal.add(act)
-    again = journal.add(Act(1100, "begin", cue="01-a"))
+        before = kept.add(act)
+    again = kept.add(Act(1100, "begin", cue="01-a"))
     assert again.elapsed(now=1100) == 0 and again.treatments == {} and again.cue == "01-a"
-    assert journal.add(Act(1110, "undo")) == before
+    assert kept.add(Act(1110, "undo")) == before
 
 
 def test_talk_ended_by_mistake_goes_on_as_if_nothing_was(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    journal.add(BEGUN)
-    journal.add(Act(1100, "end"))
-    assert journal.add(Act(1110, "undo")).elapsed(now=1120) == 120
+    kept = Journal(tmp_path)
+    kept.add(BEGUN)
+    kept.add(Act(1100, "end"))
+    assert kept.add(Act(1110, "undo")).elapsed(now=1120) == 120
 
 
 def test_undo_with_nothing_to_take_back_says_so(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    journal.add(go(1000, "01-b"))
+    kept = Journal(tmp_path)
+    kept.add(go(1000, "01-b"))
     with pytest.raises(ValueError, match="nothing to take back"):
-        journal.add(Act(1010, "undo"))
+        kept.add(Act(1010, "undo"))
     with pytest.raises(ValueError, match=r"no act 'dance'. These are: plan, begin, go"):
-        journal.add(Act(1010, "dance"))
-    assert len(journal.acts) == 1
+        kept.add(Act(1010, "dance"))
+    assert len(kept.acts) == 1
 
 
 def test_fallback_leaves_the_stage_when_the_talk_moves_on_or_ends() -> None:
@@ -162,7 +162,7 @@ def test_clock_that_is_set_back_makes_no_negative_time() -> None:
 
 
 def test_talk_is_the_same_after_a_restart(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "talk")
+    kept = Journal(tmp_path / "talk")
     for act in (
         BEGUN,
         cut(1010, "01-b"),
@@ -170,26 +170,26 @@ def test_talk_is_the_same_after_a_restart(tmp_path: Path) -> None:
         Act(1030, "follow", on=False),
         pause(1040, "break"),
     ):
-        before = journal.add(act)
+        before = kept.add(act)
     again = Journal(tmp_path / "talk")
-    assert again.talk == before and again.acts == journal.acts
+    assert again.talk == before and again.acts == kept.acts
     assert again.add(resume(1100)).elapsed(now=1100) == 40
 
 
 def test_journal_is_readable_by_its_owner_only(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "talk")
-    assert journal.path.stat().st_mode & 0o777 == 0o600
-    assert journal.path.parent.stat().st_mode & 0o777 == 0o700
+    kept = Journal(tmp_path / "talk")
+    assert kept.path.stat().st_mode & 0o777 == 0o600
+    assert kept.path.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_journal_only_grows(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
+    kept = Journal(tmp_path)
     lengths = []
     for act in (BEGUN, cut(1010, "01-b"), Act(1020, "undo"), Act(1030, "begin", cue="01-a")):
-        before = journal.path.read_bytes()
-        journal.add(act)
-        assert journal.path.read_bytes().startswith(before)
-        lengths.append(len(journal.path.read_bytes().splitlines()))
+        before = kept.path.read_bytes()
+        kept.add(act)
+        assert kept.path.read_bytes().startswith(before)
+        lengths.append(len(kept.path.read_bytes().splitlines()))
     assert lengths == [1, 2, 3, 4]
 
 
@@ -212,49 +212,49 @@ def test_lines_that_are_no_acts_are_counted(tmp_path: Path) -> None:
         b'{"at": 1, "do": "end", "colour": 3}',
         b'{"at": 2, "do": "end"}',
     ]
-    (tmp_path / state.JOURNAL).write_bytes(b"\n".join(lines) + b"\n")
-    acts, unreadable = state.read(tmp_path / state.JOURNAL)
+    (tmp_path / journal.JOURNAL).write_bytes(b"\n".join(lines) + b"\n")
+    acts, unreadable = journal.read(tmp_path / journal.JOURNAL)
     assert acts == [Act(2, "end")] and unreadable == 4
 
 
 def test_full_disk_is_told_and_the_talk_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal = Journal(tmp_path)
-    journal.add(BEGUN)
+    kept = Journal(tmp_path)
+    kept.add(BEGUN)
     write = os.write
-    monkeypatch.setattr(state.os, "write", lambda file, line: write(file, line[:7]))
-    assert journal.add(go(1010, "01-b")).cue == "01-b"
-    assert "cannot be written (No space left on device)" in journal.problem
+    monkeypatch.setattr(journal.os, "write", lambda file, line: write(file, line[:7]))
+    assert kept.add(go(1010, "01-b")).cue == "01-b"
+    assert "cannot be written (No space left on device)" in kept.problem
     monkeypatch.undo()
-    assert journal.add(go(1020, "01-c")).cue == "01-c" and journal.problem == ""
+    assert kept.add(go(1020, "01-c")).cue == "01-c" and kept.problem == ""
     assert [act.cue for act in Journal(tmp_path).acts] == ["01-a", "01-c"]  # and no half line
 
 
 def test_line_holds_only_what_was_said() -> None:
-    assert json.loads(state.as_line(go(1.5, "01-b"))) == {"at": 1.5, "do": "go", "cue": "01-b"}
+    assert json.loads(journal.format_act(go(1.5, "01-b"))) == {"at": 1.5, "do": "go", "cue": "01-b"}
 
 
 def talks(folder: Path, *acts: Act) -> Path:
-    journal = Journal(folder)
+    kept = Journal(folder)
     for act in acts:
-        journal.add(act)
+        kept.add(act)
     return folder
 
 
 def test_last_talk_is_gone_on_with_after_a_restart(tmp_path: Path) -> None:
-    assert state.newest(tmp_path, now=1000) is None
+    assert journal.find_unfinished(tmp_path, now=1000) is None
     old = talks(tmp_path / "morning", BEGUN)
-    os.utime(old / state.JOURNAL, (1, 1))
+    os.utime(old / journal.JOURNAL, (1, 1))
     new = talks(tmp_path / "afternoon", BEGUN)
-    assert state.newest(tmp_path, now=2000) == new
+    assert journal.find_unfinished(tmp_path, now=2000) == new
 
 
 def test_talk_that_ended_or_was_left_long_ago_is_not_gone_on_with(tmp_path: Path) -> None:
     talks(tmp_path / "one", BEGUN)
-    assert state.newest(tmp_path, now=BEGUN.at + state.FORGOTTEN - 1) is not None
-    assert state.newest(tmp_path, now=BEGUN.at + state.FORGOTTEN + 1) is None
+    assert journal.find_unfinished(tmp_path, now=BEGUN.at + journal.FORGOTTEN - 1) is not None
+    assert journal.find_unfinished(tmp_path, now=BEGUN.at + journal.FORGOTTEN + 1) is None
     talks(tmp_path / "one", Act(1100, "end"))
-    assert state.newest(tmp_path, now=1200) is None
+    assert journal.find_unfinished(tmp_path, now=1200) is None
 
 
 def test_examples_in_the_docstrings_are_true() -> None:
-    assert doctest.testmod(state).failed == 0
+    assert doctest.testmod(journal).failed == 0

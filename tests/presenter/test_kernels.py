@@ -16,8 +16,7 @@ import pytest
 from jupyter_client.manager import KernelManager
 from traitlets.config import Config
 
-from presenter import hook
-from presenter import kernels as follow
+from presenter import hook, kernels
 
 START_TIMEOUT = 120  # s
 HUNGRY = "class OutOfMemoryError(RuntimeError): pass\nraise OutOfMemoryError('HIP out of memory. Tried…')"
@@ -28,10 +27,10 @@ class Kernel:
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.log = folder / "events.jsonl"
-        self.tail = follow.Tail(self.log)
-        self.kernels = follow.Kernels()
+        self.tail = kernels.Tail(self.log)
+        self.kernels = kernels.Kernels()
         inherited = os.environ | {"JPY_SESSION_NAME": "notebooks/02_inference.ipynb"} | environment
-        follow.watch(inherited, log=self.log)
+        kernels.report_cells(inherited, log=self.log)
         self.manager = KernelManager(config=Config(KernelManager={"transport_encryption": "auto"}))
         self.manager.start_kernel(env=inherited, cwd=str(folder))
         self.connect()
@@ -60,14 +59,14 @@ class Kernel:
             if reply["parent_header"].get("msg_id") == request:
                 return reply["content"]
 
-    def events(self) -> list[follow.Event]:
+    def events(self) -> list[kernels.Event]:
         """Read what is new, and let the follower see it."""
         new = self.tail.read()
         for event in new:
             self.kernels.see(event)
         return new
 
-    def wait_for(self, kind: str) -> follow.Event:
+    def wait_for(self, kind: str) -> kernels.Event:
         limit = time.monotonic() + START_TIMEOUT
         while time.monotonic() < limit:
             for event in self.events():
@@ -108,12 +107,12 @@ def nothing_unread(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("kernel").events()
 
 
-def short(events: list[follow.Event]) -> list[tuple[str, str]]:
+def short(events: list[kernels.Event]) -> list[tuple[str, str]]:
     return [(event.event, event.cell) for event in events]
 
 
-def event(kind: str, *, at: float = 1000.0, pid: int = 1, cell: str = "", **more: object) -> follow.Event:
-    return follow.Event(at, kind, pid, "notebooks/02_inference.ipynb", cell, **more)
+def event(kind: str, *, at: float = 1000.0, pid: int = 1, cell: str = "", **more: object) -> kernels.Event:
+    return kernels.Event(at, kind, pid, "notebooks/02_inference.ipynb", cell, **more)
 
 
 def test_first_cell_of_a_new_kernel_is_seen(start: Callable[..., Kernel]) -> None:
@@ -202,7 +201,7 @@ def test_order_is_kept_under_heavy_output(kernel: Kernel) -> None:
 
 def test_cells_that_waited_are_told_from_cells_run_by_hand(kernel: Kernel) -> None:
     for name in ("by hand", "next by hand"):
-        time.sleep(2 * follow.QUEUED)
+        time.sleep(2 * kernels.QUEUED)
         kernel.run("1 + 1", cell=name)
     last = [kernel.send("1 + 1", cell=name) for name in ("run all 1", "run all 2", "run all 3")][-1]
     kernel.reply(last)
@@ -231,15 +230,15 @@ def test_killed_kernel_is_noticed_from_outside(start: Callable[..., Kernel]) -> 
         "import os, signal, time\ntime.sleep(0.5)\nos.kill(os.getpid(), signal.SIGKILL)", cell="fatal"
     )
     kernel.wait_for("pre")
-    assert kernel.kernels.lost(now=time.time()) == []  # it still runs
+    assert kernel.kernels.end_lost(now=time.time()) == []  # it still runs
     limit = time.monotonic() + 30
-    lost: list[follow.Run] = []
+    lost: list[kernels.Run] = []
     while not lost and time.monotonic() < limit:
         time.sleep(0.1)
-        lost = kernel.kernels.lost(now=time.time())
+        lost = kernel.kernels.end_lost(now=time.time())
     assert [(run.cell, run.state) for run in lost] == [("fatal", "died")]
     assert short(kernel.events()) == []  # it said nothing
-    assert kernel.kernels.lost(now=time.time()) == []  # and is told once
+    assert kernel.kernels.end_lost(now=time.time()) == []  # and is told once
 
 
 def test_startup_file_of_before_still_runs(start: Callable[..., Kernel], tmp_path: Path) -> None:
@@ -267,7 +266,7 @@ def test_terminal_runs_only_the_startup_file_of_before(tmp_path: Path) -> None:
     own, log = tmp_path / "own.py", tmp_path / "events.jsonl"
     own.write_text("print('mine')\n", encoding="utf-8")
     environment = os.environ | {"PYTHONSTARTUP": str(own)}
-    follow.watch(environment, log=log)
+    kernels.report_cells(environment, log=log)
     done = subprocess.run(
         [sys.executable, "-i"], input="", env=environment, capture_output=True, text=True, timeout=60
     )
@@ -277,8 +276,8 @@ def test_terminal_runs_only_the_startup_file_of_before(tmp_path: Path) -> None:
 
 def test_watching_twice_chains_nothing_to_itself(tmp_path: Path) -> None:
     environment: dict[str, str] = {}
-    follow.watch(environment, log=tmp_path / "first.jsonl")
-    follow.watch(environment, log=tmp_path / "second.jsonl")
+    kernels.report_cells(environment, log=tmp_path / "first.jsonl")
+    kernels.report_cells(environment, log=tmp_path / "second.jsonl")
     assert "PRESENTER_STARTUP" not in environment
     assert environment["PRESENTER_EVENTS"].endswith("second.jsonl")
 
@@ -286,7 +285,7 @@ def test_watching_twice_chains_nothing_to_itself(tmp_path: Path) -> None:
 def test_log_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     log = tmp_path / "events.jsonl"
     log.touch(mode=0o644)
-    follow.watch({}, log=log)
+    kernels.report_cells({}, log=log)
     assert log.stat().st_mode & 0o777 == 0o600
     log.unlink()
     hook.Hook(str(log)).write("start")  # the log was moved away, and a kernel makes it anew
@@ -317,7 +316,7 @@ def test_event_costs_at_most_20_microseconds(tmp_path: Path) -> None:
 
 def test_tail_gives_a_line_only_when_it_is_whole(tmp_path: Path) -> None:
     log = tmp_path / "events.jsonl"
-    tail = follow.Tail(log)
+    tail = kernels.Tail(log)
     assert tail.read() == []  # the log is not there yet
     line = json.dumps({"at": 1.0, "event": "pre", "pid": 7, "notebook": "n.ipynb", "cell": "첫"}).encode()
     with log.open("ab") as file:
@@ -335,7 +334,7 @@ def test_lines_that_are_no_events_are_counted_and_skipped(tmp_path: Path) -> Non
     log.write_bytes(
         b"\0\0\0\n" + b'{"at": 1.0}\n' + b"[1]\n" + b'{"at":1,"event":"boo","pid":1,"notebook":""}\n' + good
     )
-    tail = follow.Tail(log)
+    tail = kernels.Tail(log)
     assert [event.cell for event in tail.read()] == ["after"]
     assert tail.unreadable == 4
 
@@ -344,19 +343,19 @@ def test_emptied_log_is_read_from_its_beginning(tmp_path: Path) -> None:
     log = tmp_path / "events.jsonl"
     line = b'{"at": 1.0, "event": "pre", "pid": 7, "notebook": "", "cell": "after"}\n'
     log.write_bytes(line * 3)
-    tail = follow.Tail(log)
+    tail = kernels.Tail(log)
     assert len(tail.read()) == 3
     log.write_bytes(line)
     assert len(tail.read()) == 1
 
 
 def test_cell_that_never_ended_died_when_the_next_begins() -> None:
-    kernels = follow.Kernels()
+    seen = kernels.Kernels()
     for one in (event("pre", cell="lost"), event("pre", at=1005.0, cell="next")):
-        kernels.see(one)
-    assert [(run.cell, run.state) for run in kernels.runs] == [("lost", "died"), ("next", "running")]
+        seen.see(one)
+    assert [(run.cell, run.state) for run in seen.runs] == [("lost", "died"), ("next", "running")]
 
 
 def test_process_that_took_over_an_id_is_not_the_kernel() -> None:
-    assert follow.alive(os.getpid(), since=time.time())
-    assert not follow.alive(os.getpid(), since=1.0)  # this process began after 1970
+    assert kernels.is_alive(os.getpid(), since=time.time())
+    assert not kernels.is_alive(os.getpid(), since=1.0)  # this process began after 1970

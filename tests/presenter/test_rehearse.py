@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,8 @@ from workshop import gallery, profiles
 from workshop.runner import run
 
 HUNGRY = "held = b'x' * 300 * 2**20\nimport time; time.sleep(1)"
+
+
 SAVES = """
 from PIL import Image
 from workshop import gallery, profiles
@@ -26,6 +27,8 @@ machine = profiles.use(profile, models=False)
 red, blue = (Image.new("RGB", (128, 128), color) for color in ("red", "blue"))
 gallery.save(red, "image_red", prompt="red", seed=0, num_inference_steps=40, cfg_scale=4.0)
 """
+
+
 SHOWS = "gallery.show([red, blue], ['seed 0', 'seed 1'], alt=['a red square', 'a blue one'], columns=2)"
 
 
@@ -70,11 +73,11 @@ def test_median_is_taken_over_the_runs_in_which_a_cell_ran() -> None:
         {"01_a": {"x": Measured(7.0, 0.9)}},
         {"01_a": {"x": Measured(2.0, None)}},
     ]
-    assert rehearse.medians(runs) == {"01_a": {"x": Runtime(2.0, 0.7, 3), "y": Runtime(9.0, None, 1)}}
+    assert rehearse.take_medians(runs) == {"01_a": {"x": Runtime(2.0, 0.7, 3), "y": Runtime(9.0, None, 1)}}
 
 
 def test_table_names_every_cell_with_its_seconds() -> None:
-    printed = rehearse.table({"01_a": {"x": Runtime(61.0, 0.7, 3), "y": Runtime(9.0, None, 1)}})
+    printed = rehearse.format_table({"01_a": {"x": Runtime(61.0, 0.7, 3), "y": Runtime(9.0, None, 1)}})
     assert printed.splitlines()[0] == "01_a: 1 min 10 s in 2 cells"
     assert printed.splitlines()[1].split() == ["x", "61.00", "s", "0.70", "GiB"]
     assert printed.splitlines()[2].split() == ["y", "9.00", "s"]
@@ -96,7 +99,7 @@ def pocket() -> profiles.Profile:
 def test_saved_picture_is_kept_as_it_is(
     rehearsed: tuple[Path, int, list], kept: Path, pocket: profiles.Profile
 ) -> None:
-    written, missing = fallbacks.keep(["image_red"], rehearsed[0] / "2", profile=pocket)
+    written, missing = fallbacks.keep_pictures(["image_red"], rehearsed[0] / "2", profile=pocket)
     assert (written, missing) == ([kept / "image_red.png"], [])
     made = rehearsed[0] / "2" / "pictures" / "pocket" / "image_red.png"
     assert (kept / "image_red.png").read_bytes() == made.read_bytes()
@@ -106,7 +109,7 @@ def test_saved_picture_is_kept_as_it_is(
 def test_pictures_that_a_cell_showed_are_kept_side_by_side_and_say_whose_they_are(
     rehearsed: tuple[Path, int, list], kept: Path, pocket: profiles.Profile
 ) -> None:
-    fallbacks.keep(["01-cell-4"], rehearsed[0] / "1", profile=pocket)
+    fallbacks.keep_pictures(["01-cell-4"], rehearsed[0] / "1", profile=pocket)
     with Image.open(kept / "01-cell-4.png") as picture:
         left, right = (picture.convert("RGB").getpixel((x, 100)) for x in (100, picture.width - 100))
         assert (left, right) == ((255, 0, 0), (0, 0, 255))
@@ -119,7 +122,7 @@ def test_pictures_that_a_cell_showed_are_kept_side_by_side_and_say_whose_they_ar
 def test_pictures_that_a_notebook_saved_are_kept_although_no_cue_names_them(
     rehearsed: tuple[Path, int, list], kept: Path, pocket: profiles.Profile
 ) -> None:
-    said = rehearse.apply({}, folder=rehearsed[0] / "1", profile=pocket)
+    said = rehearse.keep_results({}, folder=rehearsed[0] / "1", profile=pocket)
     assert (kept / "image_red.png").is_file() and " 1 fallback pictures " in said
 
 
@@ -127,39 +130,8 @@ def test_name_that_no_cell_drew_is_told(
     rehearsed: tuple[Path, int, list], kept: Path, pocket: profiles.Profile
 ) -> None:
     names = ["01-cell-0", "01-cell-9", "09-cell-1", "image_blue"]
-    written, missing = fallbacks.keep(names, rehearsed[0] / "1", profile=pocket)
+    written, missing = fallbacks.keep_pictures(names, rehearsed[0] / "1", profile=pocket)
     assert (written, missing) == ([], names)
-
-
-def test_grid_has_the_columns_that_were_shown_and_room_for_captions() -> None:
-    file = io.BytesIO()
-    Image.new("RGB", (64, 64)).save(file, format="PNG")
-    pictures, captions = (
-        [file.getvalue()] * 5,
-        ["a caption that is too long for one line of it", "", "", "", ""],
-    )
-    page = fallbacks.grid(fallbacks.Shown(pictures, captions, columns=3))
-    rows, columns = 2, 3
-    assert page.width == columns * 256 + (columns - 1) * fallbacks.GAP
-    assert page.height == rows * (256 + 2 * fallbacks.LINE + fallbacks.GAP)
-
-
-def test_grids_of_one_output_are_told_apart() -> None:
-    red, blue = (Image.new("RGB", (8, 8), color) for color in ("red", "blue"))
-    page = gallery.figures([red], ["a plot"], alts=["falls"]) + gallery.figures(
-        [red, blue], ["one", "two"], alts=["1", "2"]
-    )
-    first, second = fallbacks.shown([{"data": {"text/html": page}}, {"text": "other"}])
-    assert (first.columns, first.captions, first.alts) == (1, ["a plot"], ["falls"])
-    assert (second.columns, second.captions, len(second.pictures)) == (2, ["one", "two"], 2)
-
-
-def test_outputs_of_a_cell_stand_below_each_other() -> None:
-    page = fallbacks.stack([Image.new("RGB", (40, 10), "red"), Image.new("RGB", (60, 20), "blue")])
-    assert page.size == (60, 30)
-    assert [page.getpixel(at) for at in ((0, 0), (50, 0), (59, 29))] == [
-        *((255, 0, 0), (255, 255, 255), (0, 0, 255))
-    ]
 
 
 def test_apply_keeps_medians_for_this_machine_and_the_pictures_that_cues_name(
@@ -173,8 +145,8 @@ def test_apply_keeps_medians_for_this_machine_and_the_pictures_that_cues_name(
         tmp_path / "cues" / "01_good.md", cue("cell-1", fallback="`image_red`"), cue("cell-4")
     )
     monkeypatch.setattr(cues, "read_all", lambda: [cues.read(sheet)])
-    found = rehearse.medians(rehearsed[2])
-    said = rehearse.apply(found, folder=rehearsed[0] / "2", profile=pocket)
+    found = rehearse.take_medians(rehearsed[2])
+    said = rehearse.keep_results(found, folder=rehearsed[0] / "2", profile=pocket)
     assert "Kept the runtimes of 5 cells" in said and "1 fallback pictures" in said
     table = json.loads(runtimes.FILE.read_text())
     assert table["pocket model"]["01_good"]["cell-1"]["runs"] == 2

@@ -16,9 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from presenter import cues, runtimes
-from presenter import journal as state
-from presenter import kernels as follow
+from presenter import cues, journal, kernels, runtimes
 from tests.support.browser import CHROMIUM, LAPTOP, PROJECTOR, SHIFT, Browser, Tab, open_page
 from tests.support.server import Server
 from workshop import gallery, notebooks
@@ -35,16 +33,16 @@ ASKED, QUESTION = ("02_inference", "guidance-grid"), 6.0  # a cue that leads to 
 # Read by the server as its configuration. Kernels go by the room's clock, so their times are moved as well.
 CLOCK = """import dataclasses, time
 from pathlib import Path
-from presenter import kernels as follow
-from presenter.console import extension as app
+from presenter import kernels
+from presenter.console import extension, talk
 
 def ahead():
     return float(Path({ahead!r}).read_text() or 0)
 
-app.LOOK_MS = 100
-app.Console.__init__.__kwdefaults__["clock"] = lambda: time.time() + ahead()
-read = follow.Tail.read
-follow.Tail.read = lambda tail: [dataclasses.replace(one, at=one.at + ahead()) for one in read(tail)]
+extension.LOOK_MS = 100
+talk.Console.__init__.__kwdefaults__["clock"] = lambda: time.time() + ahead()
+read = kernels.Tail.read
+kernels.Tail.read = lambda tail: [dataclasses.replace(one, at=one.at + ahead()) for one in read(tail)]
 """
 # Run by every kernel when it starts.
 STAND_IN = """def stand_in(lines):
@@ -73,7 +71,9 @@ class Room(Server):
         for book in notebooks.find():
             shutil.copy(book, self.books)
         shutil.copytree(gallery.FALLBACK, folder / "pictures", dirs_exist_ok=True)
-        runtimes.write(runtimes.here(), runtimes.read()["pocket model"], file=folder / "runtimes.json")
+        runtimes.write(
+            runtimes.name_machine(), runtimes.read()["pocket model"], file=folder / "runtimes.json"
+        )
         self._ahead = folder / "ahead"
         self._ahead.write_text("0", encoding="utf-8")
         write(folder / "config" / "jupyter_server_config.py", CLOCK.format(ahead=str(self._ahead)))
@@ -142,7 +142,7 @@ class Desk:
               panel.content.node.focus();
             }})()"""
         )
-        time.sleep(2 * follow.QUEUED)
+        time.sleep(2 * kernels.QUEUED)
         self.tab.key("Enter", modifiers=SHIFT)
 
     def _panel(self, book: str) -> str:
@@ -292,7 +292,7 @@ def test_whole_talk_with_a_failure_and_a_cut_ends_on_time(room: Room, browser: B
     console.wait_text("sentence", "The talk has ended")
     assert presenter.accepted and " behind: skip " in presenter.accepted[0]
     acts = room.acts()
-    talk = state.fold(acts)
+    talk = journal.fold(acts)
     took = (talk.ended - talk.began) / 60
     assert room.minutes - SPARE <= took <= room.minutes + 1, presenter.accepted
     assert talk.breaks(now=talk.ended) == pytest.approx(60 * BREAK, abs=30)

@@ -20,14 +20,14 @@ from typing import Any
 
 import pytest
 
-from presenter import kernels as follow
+from presenter import kernels
 from presenter.handout import export
 from tests.support.server import TOKEN, Server
 
 websocket = pytest.importorskip(
     "websocket", reason="websocket-client is not installed: pip install -e .[test]"
 )
-CHROMIUM = export.browser()
+CHROMIUM = export.find_browser()
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0"]
 FLAGS += ["--disable-background-networking", "--disable-dev-shm-usage", "--hide-scrollbars"]
 PATIENCE = 120.0  # s; JupyterLab on a busy machine
@@ -166,7 +166,7 @@ class Lab:
     def run(self, number: int) -> None:
         """Run a cell, counted from 0, as a hand does."""
         self.tab.click(f"document.querySelectorAll('.jp-Notebook .jp-CodeCell .cm-content')[{number}]")
-        time.sleep(2 * follow.QUEUED)
+        time.sleep(2 * kernels.QUEUED)
         self.tab.key("Enter", modifiers=SHIFT)
 
     @contextmanager

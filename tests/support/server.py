@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from presenter import journal as state
+from presenter import journal
 from presenter.console import pages
 from presenter.journal import Act
 from tests.support.lesson import write_lesson
@@ -45,7 +45,7 @@ class Server:
         own = {
             f"JUPYTER_{name}_DIR": str(self.folder / name.lower()) for name in ("CONFIG", "RUNTIME", "DATA")
         }
-        code = "import sys; from presenter.console.lab import lab; sys.exit(lab(sys.argv[1:]))"
+        code = "import sys; from presenter.console.lab import main; sys.exit(main(sys.argv[1:]))"
         with self.log.open("ab") as log:
             command = [sys.executable, "-c", code, *self.words, *told]
             self.process = subprocess.Popen(
@@ -89,7 +89,7 @@ class Server:
         return status, json.loads(body).get("message", "")
 
     def acts(self) -> list[Act]:
-        return state.read(self.talk / state.JOURNAL)[0]
+        return journal.read(self.talk / journal.JOURNAL)[0]
 
 
 def jar(cookies: dict[str, str]) -> str:

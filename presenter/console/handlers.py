@@ -1,0 +1,136 @@
+"""What the server answers: pages, pictures, the stream of changes, and what the presenter does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_server.base.handlers import APIHandler, JupyterHandler
+from tornado import iostream, web
+
+from presenter.console import addresses
+from presenter.console.pages import HEADERS, KINDS, PAGE
+from presenter.console.phone import Phone
+from presenter.console.talk import Console
+
+
+class Private(JupyterHandler):
+    """What all handlers of the console share: its headers, which let nothing foreign into a page."""
+
+    def set_default_headers(self) -> None:
+        """Set the console's headers here, where they take the place of the server-wide ones."""
+        super().set_default_headers()
+        for name, value in HEADERS.items():
+            self.set_header(name, value)
+
+    @property
+    def console(self) -> Console:
+        """The console of this server."""
+        return self.settings["presenter_console"]
+
+
+class PageHandler(Private):
+    """One of the two pages."""
+
+    def initialize(self, file: str) -> None:
+        """Take the page's file name from the route."""
+        self.file = file
+
+    @web.authenticated
+    def get(self) -> None:
+        """Send the page, and the cookie whose token it sends back with whatever it does."""
+        self.xsrf_token  # noqa: B018  reading it sets the cookie
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.finish((PAGE / self.file).read_bytes())
+
+
+class FileHandler(Private):
+    """The pages' style, code and icon."""
+
+    @web.authenticated
+    def get(self, name: str) -> None:
+        """Send a file of the page's folder that is not a page itself."""
+        path = PAGE / name
+        if path.suffix not in KINDS or path.suffix == ".html" or not path.is_file():
+            raise web.HTTPError(404)
+        self.set_header("Content-Type", f"{KINDS[path.suffix]}; charset=utf-8")
+        self.finish(path.read_bytes())
+
+
+class PictureHandler(Private):
+    """The fallback picture of a cue."""
+
+    @web.authenticated
+    def get(self, name: str) -> None:
+        """Send the picture of this name, if a cue names it."""
+        names = {cue.fallback for cue in self.console.material.cues}
+        path = self.console.pictures / f"{name}.png"
+        if name not in names or not path.is_file():
+            raise web.HTTPError(404)
+        self.set_header("Content-Type", "image/png")
+        self.finish(path.read_bytes())
+
+
+class StreamHandler(Private, APIHandler):
+    """Everything on the board, and then every change, until the page goes away."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Send each part of the board, and each again when it changes."""
+        self.set_header("Content-Type", "text/event-stream")
+        queue = self.console.board.join()
+        try:
+            while True:
+                name, text = await queue.get()
+                self.write(f"event: {name}\ndata: {text}\n\n")
+                if queue.empty():
+                    await self.flush()
+        except iostream.StreamClosedError:
+            pass
+        finally:
+            self.console.board.queues.discard(queue)
+
+
+class ActHandler(Private, APIHandler):
+    """What the presenter does on the page."""
+
+    @web.authenticated
+    def post(self) -> None:
+        """Do what the JSON object in the body asks for, or answer 400 with what would be right."""
+        asked = self.get_json_body()
+        if not isinstance(asked, dict):
+            raise web.HTTPError(400, 'What to do must come as a JSON object, such as {"do": "resume"}.')
+        try:
+            self.act(asked)
+        except ValueError as error:
+            raise web.HTTPError(400, str(error)) from error
+        self.finish({})
+
+    def act(self, asked: dict[str, Any]) -> None:
+        """Do it; raises ValueError if that cannot be."""
+        self.console.act(asked)
+
+
+class PhoneHandler(ActHandler):
+    """What the presenter does about the phone page: another key, or another address."""
+
+    def act(self, asked: dict[str, Any]) -> None:
+        """Renew the key or move the page; raises ValueError if that cannot be."""
+        listener = self.console.phone
+        if listener is None:
+            raise ValueError("The phone page is off. Start the server with: presenter lab --phone")
+        if asked.get("do") == "renew":
+            listener.renew()
+        elif asked.get("do") == "address":
+            move_phone(listener, addresses.check_local(str(asked.get("address", ""))))
+        else:
+            raise ValueError(f"There is nothing to do for {asked.get('do')!r}. These are: renew, address.")
+        self.console.board.show("phone", listener.describe())
+
+
+def move_phone(listener: Phone, address: str) -> None:
+    """Open the phone page on another address; raises ValueError if that cannot be."""
+    try:
+        listener.listen(address)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ValueError(f"The phone page cannot be opened on port {listener.port}: {why}.") from error

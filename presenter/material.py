@@ -1,0 +1,93 @@
+"""What there is to present: the cue sheets, their notebooks, and what the cells take on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from presenter import cues, runtimes, schedule
+from presenter.cues import Cue, Sheet
+from presenter.runtimes import Runtime
+from presenter.schedule import Plan
+from workshop import notebooks
+from workshop.notebooks import Notebook
+
+
+@dataclass(frozen=True)
+class Material:
+    """The cue sheets, their notebooks, and what the cells take on one machine."""
+
+    sheets: tuple[Sheet, ...]
+    books: tuple[Notebook, ...] = ()
+    runtimes: Mapping[str, Mapping[str, Runtime]] = field(default_factory=dict, hash=False)
+    label: str = ""  # the machine's, under which runtimes are filed; "" until it is known
+
+    @cached_property
+    def cues(self) -> tuple[Cue, ...]:
+        """All cues, in the order of the talk."""
+        return tuple(cue for sheet in self.sheets for cue in sheet.cues)
+
+    @cached_property
+    def sheet_of(self) -> dict[str, Sheet]:
+        """The sheets by their notebooks' names."""
+        return {sheet.name: sheet for sheet in self.sheets}
+
+    @cached_property
+    def source(self) -> dict[tuple[str, str], str]:
+        """The code of every code cell, by notebook and cell id."""
+        return {(book.name, cell.id): cell.source for book in self.books for cell in book.code}
+
+    def cue_of(self, notebook: str, cell: str) -> Cue | None:
+        """Find the cue that a cell belongs to."""
+        sheet = self.sheet_of.get(notebook)
+        return sheet.cue_of(cell) if sheet else None
+
+    def expected(self, notebook: str, cell: str) -> Runtime | None:
+        """Return what a cell takes on this machine; None if nobody has measured it."""
+        return self.runtimes.get(notebook, {}).get(cell)
+
+    @classmethod
+    def read(cls, sheets: Path, books: Path) -> Material:
+        """Read all cue sheets and notebooks.
+
+        sheets, books: their folders
+
+        Raises ValueError if there is no sheet, and whatever `cues.read_all` raises.
+        """
+        found = tuple(cues.read_all(sheets))
+        if not found:
+            raise ValueError(
+                f"There is no cue sheet (01_name.md) in {sheets}. Name another folder with --cues."
+            )
+        return cls(found, tuple(notebooks.read_all(books)))
+
+    def measured_on(self, label: str, *, file: Path | None = None) -> Material:
+        """Return the same with the runtimes of a machine; raises whatever `runtimes.read` raises."""
+        return replace(self, runtimes=runtimes.read(file).get(label, {}), label=label)
+
+    def plan(self, options: Mapping[str, Any], *, level: str) -> Plan:
+        """Cut the talk to fit, as `presenter plan` does.
+
+        options: minutes, and if wanted start (as in ISO 8601), breaks and skip
+
+        Raises whatever `schedule.make_plan` raises.
+        """
+        start = options.get("start")
+        return schedule.make_plan(
+            self.cues,
+            minutes=options["minutes"],
+            level=level,
+            start=datetime.fromisoformat(start) if start else None,
+            breaks=options.get("breaks", ()),
+            skip=options.get("skip", ()),
+            books=self.books,
+            seconds={
+                (name, cell): one.seconds
+                for name, cells in self.runtimes.items()
+                for cell, one in cells.items()
+            },
+        )
