@@ -21,8 +21,7 @@ from typing import Any
 from presenter import runtimes
 from workshop import lora, models, notebooks
 from workshop.files import POCKET, REPO
-from workshop.training import dataset
-from workshop.training import loop as training
+from workshop.training import dataset, flags
 from workshop.units import GB, GIB, duration
 
 REPORT = POCKET / "report.json"
@@ -261,7 +260,7 @@ def _workshop() -> Iterator[Fact]:
     yield Fact("workshop.disk", disk, f"about {format_bytes(disk)}", COUNTED)
     dog = REPO / "data" / dataset.DOG
     pictures = len(dataset.DataSet(dog, dog / "metadata.csv").rows())
-    repeat, epochs = (training.FLAGS[name].default for name in ("dataset_repeat", "num_epochs"))
+    repeat, epochs = (flags.FLAGS[name].default for name in ("dataset_repeat", "num_epochs"))
     yield Fact("training.pictures", pictures, format_count(pictures), SET)
     yield Fact("training.steps", pictures * repeat * epochs, format_count(pictures * repeat * epochs), SET)
 

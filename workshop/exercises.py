@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from workshop import guards, loading, looking, lora, models, profiles, prompts, units
 from workshop.training import dataset
+from workshop.training.flags import make_parser
 from workshop.units import GB, GIB
 
 if TYPE_CHECKING:
@@ -300,9 +301,7 @@ def _count_once(count: Callable[..., int]) -> Verdict:
 
 @exercise("three hundred steps")
 def _three_hundred_steps(flags: Sequence[str], pictures: int) -> Verdict:
-    from workshop.training import loop as training
-
-    told, plain = vars(training.parser().parse_args(list(flags))), vars(training.parser().parse_args([]))
+    told, plain = vars(make_parser().parse_args(list(flags))), vars(make_parser().parse_args([]))
     steps = pictures * told["dataset_repeat"] * told["num_epochs"]
     counted = {"dataset_repeat", "num_epochs", "output_path", "restart", "profile"}
     other = [name for name in plain if told[name] != plain[name] and name not in counted]

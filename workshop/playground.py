@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from workshop import drawing, gallery, lora
-from workshop.training import loop as training
-from workshop.training import losses
+from workshop.training import checkpoint, live
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -204,8 +203,8 @@ class TrainingPlayground(Playground):
 
     def train(self) -> Path:
         """Train, show it live, and return the LoRA's file."""
-        training.follow(self.flags(), self.run(), profile=self.profile)
-        self.learned = losses.newest(self.run())
+        live.follow(self.flags(), self.run(), profile=self.profile)
+        self.learned = checkpoint.find_lora(self.run())
         return self.learned
 
     def generate(self) -> Image.Image:

@@ -36,7 +36,7 @@ def test_names_are_found_as_number_stem_or_path_in_the_folders_order(tmp_path: P
 
     assert stems() == ["01_setup", "02_inference", "04_multilingual"]
     assert stems("04", "notebooks/01_setup.ipynb", "04_multilingual") == ["01_setup", "04_multilingual"]
-    with pytest.raises(ValueError, match="'05' is no notebook. These are: 01_setup, 02_inference, 04_multi"):
+    with pytest.raises(ValueError, match=r"'05' is no notebook. These are: 01_setup, 02_inference, 04_multi"):
         stems("01", "05")
     with pytest.raises(ValueError, match="'0' means 3 notebooks"):
         stems("0")

@@ -231,7 +231,7 @@ def test_notebook_that_would_ignore_the_profile_is_refused(
     tmp_path: Path, write_notebook: Callable[..., Path]
 ) -> None:
     write_notebook(tmp_path / "01_deaf.ipynb", 'profile = "auto"', ("steps = 40", ["parameters"]))
-    with pytest.raises(ValueError, match="01_deaf.ipynb would ignore the profile.*Add one"):
+    with pytest.raises(ValueError, match=r"01_deaf.ipynb would ignore the profile.*Add one"):
         run.run([], profile="pocket", output=tmp_path / "out", folder=tmp_path)
     assert not (tmp_path / "out").exists()
 
@@ -240,7 +240,7 @@ def test_earlier_results_are_never_mixed_with_new_ones(
     tmp_path: Path, write_notebook: Callable[..., Path]
 ) -> None:
     write_notebook(tmp_path / "01_fine.ipynb", PARAMETERS)
-    with pytest.raises(ValueError, match="is not empty. Choose another folder with --output"):
+    with pytest.raises(ValueError, match=r"is not empty. Choose another folder with --output"):
         run.run([], profile="pocket", output=tmp_path, folder=tmp_path)
 
 

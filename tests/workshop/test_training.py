@@ -18,10 +18,11 @@ import pytest
 from PIL import Image
 
 from workshop import exercises, playground, profiles
-from workshop.training import checkpoint, dataset, losses
-from workshop.training import loop as training
+from workshop.training import checkpoint, dataset, live, loop, losses
 from workshop.training.checkpoint import TrainingError
 from workshop.training.dataset import DataSet
+from workshop.training.flags import DIFFSYNTHS, FLAGS, RATES, explain_flags, make_parser, write_words
+from workshop.training.module import derive_seed, estimate_activations, make_module
 
 SMALL = ("--profile", "pocket", "--lora_rank", "4", "--sample_steps", "0")
 STEPS = 5  # of the data set repeated once
@@ -90,6 +91,66 @@ def test_a_table_of_another_form_says_which_form_is_needed(
         assert said in line and "the first line must be image,prompt" in line
 
 
+@pytest.mark.parametrize(
+    "word", ["NA", "null", "nan", "None", "N/A", "007", "1.0", "True", "2026-01-02", '"a, b"']
+)
+def test_a_table_is_text_whatever_its_words_look_like(word: str, tmp_path: Path) -> None:
+    data = data_in(tmp_path, f"good.png,{word}", f"{word},a dog")
+    word = word.strip('"')
+    assert data.rows() == [{"image": "good.png", "prompt": word}, {"image": word, "prompt": "a dog"}]
+    assert [line.partition(", ")[2] for line in dataset.problems(data)] == [
+        f"{word}: there is no such file in {tmp_path}"
+    ]
+
+
+def test_a_table_as_spreadsheets_write_it_is_read(tmp_path: Path) -> None:
+    data = data_in(tmp_path, "good.png,a dog")
+    text = 'image,prompt\r\ngood.png,"a ""good"" dog,\r\nsitting"\r\n\r\ngood.png, 개 \r\n'
+    data.table.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    prompts = ['a "good" dog,\r\nsitting', " 개 "]
+    assert data.rows() == [{"image": "good.png", "prompt": prompt} for prompt in prompts]
+    assert dataset.problems(data) == []
+
+
+def test_a_field_too_few_and_one_or_more_too_many_are_faults(tmp_path: Path) -> None:
+    data = data_in(tmp_path, "good.png", "good.png,a,dog", "good.png,a,d,o,g", "good.png,a dog,")
+    assert data.rows()[0] == {"image": "good.png", "prompt": ""}
+    found = [line.partition("good.png: ")[2].partition(";")[0] for line in dataset.problems(data)]
+    assert found == ["the prompt is empty", *["more fields than columns"] * 3]
+
+
+def test_diffsynth_is_handed_the_words_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[tuple[int, int], str]] = []
+    monkeypatch.setattr(
+        dataset, "encode", lambda _, picture, prompt: asked.append((picture.size, prompt)) or {}
+    )
+    monkeypatch.setattr(dataset, "encode_words", lambda _, prompt: asked.append(((0, 0), prompt)) or {})
+    pipe = SimpleNamespace(scheduler=SimpleNamespace(set_timesteps=lambda *_, **__: None))
+    dataset.encode_all(pipe, data_in(tmp_path, " good.png ,null", "good.png, 007 "), sample_prompt="a dog")
+    assert asked == [((64, 64), "null"), ((64, 64), "007"), ((0, 0), "a dog"), ((0, 0), "")]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('image,prompt\ngood.png,"a dog\n', "unexpected end of data"),
+        ("image,prompt,prompt\ngood.png,a dog,a dog\n", "two columns have one name: image, prompt, prompt"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_a_fault(text: str, words: str, tmp_path: Path) -> None:
+    data = data_in(tmp_path)
+    data.table.write_text(text, encoding="utf-8")
+    (found,) = dataset.problems(data)
+    assert words in found and "the first line must be image,prompt" in found
+
+
+def test_an_empty_table_has_no_rows(tmp_path: Path) -> None:
+    data = data_in(tmp_path)
+    data.table.write_text("", encoding="utf-8")
+    (found,) = dataset.problems(data)
+    assert "metadata.csv has no rows; the first line must be" in found
+
+
 def test_a_table_that_is_missing_or_no_text_is_a_fault_and_not_a_crash(tmp_path: Path) -> None:
     data = data_in(tmp_path, "good.png,a dog")
     data.table.write_bytes(b"image,prompt\ngood.png,\xff\xfe dog\n")
@@ -101,8 +162,8 @@ def test_a_table_that_is_missing_or_no_text_is_a_fault_and_not_a_crash(tmp_path:
 def test_faulty_data_end_the_command_before_torch_is_imported(tmp_path: Path) -> None:
     data_in(tmp_path / "data", "gone.png,a dog", "good.png,")
     code = (
-        "import sys; from workshop import training; "
-        "print(training.main(sys.argv[1:]), 'torch' in sys.modules)"
+        "import sys; from workshop.training import loop; "
+        "print(loop.main(sys.argv[1:]), 'torch' in sys.modules)"
     )
     arguments = [
         *SMALL,
@@ -125,39 +186,42 @@ def test_the_same_name_means_the_dog_that_belongs_to_the_profile(tmp_path: Path)
     assert dataset.folder("dog", profiles.choose("pocket")) == profiles.REPO / "data" / "dog"
     assert dataset.folder("dog", real) == tmp_path / "Artiprocher" / "dataset_dog"
     with pytest.raises(TrainingError, match="Get it: python -m workshop download dog"):
-        training.demand_data(training.parser().parse_args([]), real)
+        loop.demand_data(make_parser().parse_args([]), real)
 
 
 # Flags
 
 
 def test_every_flag_is_explained_in_one_line_and_without_torch() -> None:
-    code = "import sys; from workshop import training; training.parser(); print('torch' in sys.modules)"
+    code = (
+        "import sys; from workshop.training.flags import make_parser; make_parser(); "
+        "print('torch' in sys.modules)"
+    )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=profiles.REPO)
     assert said.stdout == "False\n", said.stderr
-    actions = {action.dest: action for action in training.parser()._actions if action.dest != "help"}
-    assert actions.keys() == {*training.FLAGS, *training.OURS}
-    for name, flag in (training.FLAGS | training.OURS).items():
+    actions = {action.dest: action for action in make_parser()._actions if action.dest != "help"}
+    assert actions.keys() == set(FLAGS)
+    for name, flag in (FLAGS).items():
         assert 20 < len(flag.why) <= 90 and "\n" not in flag.why, name
 
 
 def test_the_defaults_are_those_of_the_lesson() -> None:
-    options = training.parser().parse_args([])
+    options = make_parser().parse_args([])
     assert options.lora_target_modules.count(",") == 11 and options.lora_rank == 32
     assert (options.dataset_repeat, options.num_epochs, options.max_pixels) == (50, 1, 1024**2)
-    assert training.RATES["mi300x"] == 1e-4 and options.lora_base_model == "dit"
+    assert RATES["mi300x"] == 1e-4 and options.lora_base_model == "dit"
 
 
 def test_a_flag_that_nothing_reads_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        training.parser().parse_args(["--enable_wandb_log"])
+        make_parser().parse_args(["--enable_wandb_log"])
     assert "unrecognized arguments: --enable_wandb_log" in capsys.readouterr().err
 
 
 def test_every_flag_of_diffsynth_that_is_explained_is_still_diffsynths() -> None:
     package = Path(importlib.util.find_spec("diffsynth").origin).parent
     text = (package / "diffusion" / "parsers.py").read_text(encoding="utf-8")
-    assert all(f'"--{name}"' in text for name in training.FLAGS)
+    assert all(f'"--{name}"' in text for name in DIFFSYNTHS)
 
 
 # Losses
@@ -180,9 +244,9 @@ def test_smoothing_takes_the_jumps_and_leaves_the_mean() -> None:
 
 
 def test_what_the_curve_says_is_computed_from_it() -> None:
-    said = losses.told([0.4] * 25 + [0.1] * 25)
+    said = losses.describe([0.4] * 25 + [0.1] * 25)
     assert "from 0.4000 to 0.1000 in 50 steps" in said
-    assert losses.told([]) == "There are no losses yet."
+    assert losses.describe([]) == "There are no losses yet."
 
 
 # Files
@@ -236,30 +300,28 @@ def test_two_trainings_cannot_write_to_one_folder(tmp_path: Path) -> None:
 
 
 def test_a_run_in_the_way_is_neither_deleted_nor_mixed_with_a_new_one(tmp_path: Path) -> None:
-    checkpoint.save(
-        tmp_path / training.CHECKPOINT, {}, {"step": "3", "settings": json.dumps({"lora_rank": 32})}
-    )
+    checkpoint.save(tmp_path / checkpoint.FILE, {}, {"step": "3", "settings": json.dumps({"lora_rank": 32})})
     (tmp_path / "step-3.safetensors").write_bytes(b"x")
-    plain, resume, restart = (training.parser().parse_args(one) for one in ([], ["--resume"], ["--restart"]))
-    with pytest.raises(TrainingError, match="Go on with it: --resume. Delete it: --restart"):
-        training.make_ready(tmp_path, plain, {})
+    plain, resume, restart = (make_parser().parse_args(one) for one in ([], ["--resume"], ["--restart"]))
+    with pytest.raises(TrainingError, match=r"Go on with it: --resume. Delete it: --restart"):
+        loop.prepare_folder(tmp_path, plain, {})
     with pytest.raises(TrainingError, match="lora_rank: 32 before, 16 now"):
-        training.make_ready(tmp_path, resume, {"lora_rank": 16})
+        loop.prepare_folder(tmp_path, resume, {"lora_rank": 16})
     assert (tmp_path / "step-3.safetensors").exists()
-    assert training.make_ready(tmp_path, restart, {}) == 0
+    assert loop.prepare_folder(tmp_path, restart, {}) == 0
     assert [one.name for one in tmp_path.iterdir()] == []
-    with pytest.raises(TrainingError, match="no whole checkpoint at .* Begin without --resume"):
-        training.make_ready(tmp_path, resume, {})
+    with pytest.raises(TrainingError, match=r"no whole checkpoint at .* Begin without --resume"):
+        loop.prepare_folder(tmp_path, resume, {})
 
 
 def test_what_a_killed_process_had_begun_to_write_is_cleared(tmp_path: Path) -> None:
     (tmp_path / ".checkpoint.safetensors-abc.part").write_bytes(b"half")
-    training.make_ready(tmp_path, training.parser().parse_args([]), {})
+    loop.prepare_folder(tmp_path, make_parser().parse_args([]), {})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_step_s_noise_depends_on_seed_step_and_process() -> None:
-    seeds = {training.step_seed(*one) for one in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]}
+    seeds = {derive_seed(*one) for one in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]}
     assert len(seeds) == 4
 
 
@@ -267,7 +329,7 @@ def test_a_step_s_noise_depends_on_seed_step_and_process() -> None:
 
 
 def run(folder: Path, *more: str) -> int:
-    return training.main([*SMALL, "--output_path", str(folder), "--dataset_repeat", "1", *more])
+    return loop.main([*SMALL, "--output_path", str(folder), "--dataset_repeat", "1", *more])
 
 
 @pytest.fixture(scope="module")
@@ -281,9 +343,9 @@ def unstopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_leaves_lora_losses_curve_samples_and_settings(unstopped: Path) -> None:
     names = {path.name for path in unstopped.iterdir()}
     assert {"step-2.safetensors", "step-4.safetensors", "step-5.safetensors"} <= names
-    assert {training.CHECKPOINT, training.ENCODED, "loss.csv", "loss.png", "training_args.json"} <= names
+    assert {checkpoint.FILE, dataset.ENCODED, "loss.csv", "loss.png", "training_args.json"} <= names
     assert len(losses.read(unstopped / "loss.csv")) == STEPS
-    assert list(losses.samples(unstopped)) == [0, STEPS]
+    assert list(live.open_samples(unstopped)) == [0, STEPS]
     assert json.loads((unstopped / "training_args.json").read_text())["lora_rank"] == 4
 
 
@@ -310,8 +372,8 @@ def test_what_is_encoded_gives_the_loss_of_the_picture_itself(unstopped: Path) -
 
     profile = profiles.choose("pocket")
     pipe = loading.read_parts("Qwen-Image", ("dit", "text_encoder", "vae", "tokenizer"), profile=profile)
-    module = training.training_module(pipe, training.parser().parse_args([*SMALL]))
-    items = dataset.Encoded(unstopped / training.ENCODED)
+    module = make_module(pipe, make_parser().parse_args([*SMALL]))
+    items = dataset.Encoded(unstopped / dataset.ENCODED)
     row = DataSet(profiles.REPO / "data" / "dog", profiles.REPO / "data" / "dog" / "metadata.csv").rows()[2]
     picture = Image.open(profiles.REPO / "data" / "dog" / row["image"])
     with torch.no_grad():
@@ -329,17 +391,17 @@ def test_a_sample_picture_is_the_pipelines_own_picture(unstopped: Path) -> None:
     picture = pipe(
         "a dog", height=128, width=128, seed=3, num_inference_steps=20, cfg_scale=4.0, progress_bar_cmd=iter
     )
-    assert losses.samples(unstopped)[0].tobytes() == picture.tobytes()
+    assert live.open_samples(unstopped)[0].tobytes() == picture.tobytes()
 
 
 # Stops a run from within after three steps: by a signal that asks, or by one that no process survives.
 STOP = """
 import os, signal, sys
 from pathlib import Path
-from workshop.training import checkpoint, losses, loop as training
+from workshop.training import checkpoint, losses, loop
 number, log = int(sys.argv[1]), Path(sys.argv[2]) / "loss.csv"
 checkpoint.orphaned = lambda: len(losses.read(log)) == 3 and os.kill(os.getpid(), number) is not None
-sys.exit(training.main(sys.argv[3:]))
+sys.exit(loop.main(sys.argv[3:]))
 """
 
 
@@ -359,7 +421,7 @@ def test_a_run_that_was_stopped_or_killed_goes_on_to_the_same_bits(
     command = [sys.executable, "-c", STOP, str(int(number)), str(tmp_path), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=profiles.REPO, timeout=600)
     assert done.returncode == code, done.stderr
-    assert checkpoint.facts(tmp_path / training.CHECKPOINT)["step"] == saved
+    assert checkpoint.facts(tmp_path / checkpoint.FILE)["step"] == saved
     assert run(tmp_path, "--save_steps", "2", "--resume") == 0
     equal_runs(tmp_path, unstopped)
 
@@ -377,13 +439,13 @@ def equal_runs(one: Path, other: Path, *, steps: int = STEPS) -> None:
     import torch
     from safetensors.torch import load_file
 
-    for name in (f"step-{steps}.safetensors", training.CHECKPOINT):
+    for name in (f"step-{steps}.safetensors", checkpoint.FILE):
         ours, theirs = load_file(one / name), load_file(other / name)
         assert ours.keys() == theirs.keys() and len(ours) > 100
         assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
     assert losses.read(one / "loss.csv") == losses.read(other / "loss.csv")
     assert len(losses.read(one / "loss.csv")) == steps
-    ours, theirs = (checkpoint.facts(path / training.CHECKPOINT) for path in (one, other))
+    ours, theirs = (checkpoint.facts(path / checkpoint.FILE) for path in (one, other))
     assert ours == theirs
 
 
@@ -416,7 +478,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_keeps_what_it_has(
     monkeypatch.setattr(checkpoint, "write", full)
     assert run(tmp_path, "--save_steps", "2") == 1
     assert "step-4.safetensors could not be written" in capsys.readouterr().err
-    assert checkpoint.facts(tmp_path / training.CHECKPOINT)["step"] == "2"
+    assert checkpoint.facts(tmp_path / checkpoint.FILE)["step"] == "2"
     assert not list(tmp_path.glob(".*.part"))
     monkeypatch.undo()
     assert run(tmp_path, "--save_steps", "2", "--resume", "--profile", "pocket") == 0
@@ -435,10 +497,10 @@ def test_what_a_block_keeps_is_near_the_estimate_and_recomputing_keeps_far_less(
     for again in (False, True):
         flag = "--use_gradient_checkpointing" if again else "--no-use_gradient_checkpointing"
         fresh = loading.read_parts("Qwen-Image", ("dit",), profile=profile)
-        module = training.training_module(fresh, training.parser().parse_args(["--profile", "pocket", flag]))
+        module = make_module(fresh, make_parser().parse_args(["--profile", "pocket", flag]))
         kept[again] = kept_for_the_gradient(module, size=128, words=16)
     tokens = 64 + 16
-    estimate = training.activation_bytes(pipe, tokens=tokens)
+    estimate = estimate_activations(pipe, tokens=tokens)
     assert 0.6 < kept[False] / estimate < 1.4
     assert kept[True] < kept[False] / 5
     assert torch.is_grad_enabled()
@@ -470,25 +532,25 @@ def kept_for_the_gradient(module: object, *, size: int, words: int) -> int:
 def test_a_followed_run_that_fails_says_why(tmp_path: Path) -> None:
     code = "import sys; print('one'); sys.exit('the disk is on fire')"
     with pytest.raises(TrainingError, match="It ended with 1:\none\nthe disk is on fire"):
-        losses.follow([sys.executable, "-c", code], tmp_path, profile=profiles.choose("pocket"))
+        live.follow_command([sys.executable, "-c", code], tmp_path, profile=profiles.choose("pocket"))
 
 
 def test_a_followed_run_shows_its_last_line_curve_and_samples(
     unstopped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     profile = profiles.choose("pocket")
-    losses.follow([sys.executable, "-c", "print('done')"], tmp_path, profile=profile)
+    live.follow_command([sys.executable, "-c", "print('done')"], tmp_path, profile=profile)
     assert "done" in capsys.readouterr().out
-    page = losses._page("train 5/5", unstopped, profile)
+    page = live._page("train 5/5", unstopped, profile)
     assert page.count("<figure") == 3 and "train 5/5" in page
     assert page.count("pocket model</figcaption>") == 2 and "Smoothed over 25 steps" in page
 
 
 def test_of_a_bar_that_writes_over_itself_only_the_last_state_is_shown(tmp_path: Path) -> None:
     (tmp_path / "log.txt").write_bytes(b"begin\n\r 1/3\r 2/3\r 3/3\r\nend\n")
-    assert losses._last_lines(tmp_path / "log.txt", 3) == "begin\n 3/3\nend"
+    assert live._last_lines(tmp_path / "log.txt", 3) == "begin\n 3/3\nend"
     (tmp_path / "log.txt").write_bytes(b"begin\n\r 1/3\r 2/3")
-    assert losses._last_lines(tmp_path / "log.txt", 1) == " 2/3"
+    assert live._last_lines(tmp_path / "log.txt", 1) == " 2/3"
 
 
 def test_a_run_stops_when_the_notebook_that_watches_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -520,7 +582,7 @@ def judged(name: str, *answer: object, capsys: pytest.CaptureFixture[str]) -> st
 def test_three_hundred_steps_are_pictures_times_repeats_times_epochs_and_nothing_else(
     flags: dict[str, object], solved: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = judged("three hundred steps", training.words(flags), 5, capsys=capsys)
+    said = judged("three hundred steps", write_words(flags), 5, capsys=capsys)
     assert ("✓ solved" in said) is solved and "expected: 300 steps" in said
 
 
@@ -558,8 +620,8 @@ def test_three_faults_must_be_of_three_kinds_in_three_rows(
 
 
 def test_the_flags_of_the_lesson_are_all_explained_with_their_values() -> None:
-    rows = {name: (value, why) for name, value, why in training.explained({"lora_rank": 8})}
-    assert rows.keys() == {*training.FLAGS, *training.OURS}
+    rows = {name: (value, why) for name, value, why in explain_flags({"lora_rank": 8})}
+    assert rows.keys() == set(FLAGS)
     assert rows["lora_rank"][0] == "8" and rows["learning_rate"][0] == "left out"
 
 
@@ -575,7 +637,7 @@ def test_the_training_playground_trains_what_its_widgets_say_and_draws_with_it(
         for step in (5, 10):
             (folder / f"step-{step}.safetensors").touch()
 
-    monkeypatch.setattr(training, "follow", follow)
+    monkeypatch.setattr(live, "follow", follow)
     monkeypatch.setattr(
         playground.lora, "load", lambda pipe, file, *, alpha: loaded.append((file.name, alpha))
     )
@@ -595,4 +657,4 @@ def test_the_training_playground_trains_what_its_widgets_say_and_draws_with_it(
 
 def test_a_run_without_a_lora_has_no_newest(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="Train first"):
-        losses.newest(tmp_path)
+        checkpoint.find_lora(tmp_path)

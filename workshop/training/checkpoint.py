@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import torch
 
 
-NETWORK, AVERAGE, OPTIMIZER = "net.", "ema.", "opt."
-"""How names in a checkpoint begin: of weights, their moving averages and the optimiser's state."""
+FILE = "checkpoint.safetensors"
+NETWORK, AVERAGE, OPTIMIZER = "net.", "ema.", "opt."  # how the names begin: weights, moving averages, AdamW
 
 
 class TrainingError(RuntimeError):
@@ -102,6 +102,23 @@ def alone(folder: Path) -> Iterator[None]:
                 f"Another training is writing to {where}. Wait for it, or take another --output_path."
             ) from error
         yield
+
+
+# Where runs are
+
+
+def home(profile: profiles.Profile) -> Path:
+    """Return where runs go: checkpoints/<profile>, or below WORKSHOP_CHECKPOINTS."""
+    root = Path(os.environ.get("WORKSHOP_CHECKPOINTS") or files.REPO / "checkpoints")
+    return root.expanduser().absolute() / profile.name
+
+
+def find_lora(folder: Path) -> Path:
+    """Return the LoRA of a run's last checkpoint; raises FileNotFoundError if there is none."""
+    found = {int(path.stem.removeprefix("step-")): path for path in folder.glob("step-*.safetensors")}
+    if not found:
+        raise FileNotFoundError(f"There is no step-N.safetensors in {profiles.shown(folder)}. Train first.")
+    return found[max(found)]
 
 
 # The state of a training

@@ -6,7 +6,6 @@ Source: diffsynth 2.1.12, core/data/unified_dataset.py and pipelines/qwen_image.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import time
 from collections.abc import Iterator, Mapping
@@ -14,17 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import memory, models, profiles, units
+from workshop import loading, memory, models, profiles, units
 from workshop.training import checkpoint
 
 if TYPE_CHECKING:
+    import pandas
     import torch
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
     from PIL import Image
 
 DOG = "dog"  # the name that stands for the profile's own five pictures of one dog
 DOG_REPO = "Artiprocher/dataset_dog"  # photographs, on ModelScope, for the real model
+ENCODED = "encoded.safetensors"
 COLUMNS = ("image", "prompt")
+BEYOND = "beyond the columns"  # the column of a row's surplus fields
 ENCODERS = ("text_encoder", "vae", "tokenizer")
 INPUTS = ("input_latents", "prompt_emb", "prompt_emb_mask")  # what the loss takes of a picture and its prompt
 
@@ -39,10 +41,18 @@ class DataSet:
     height: int | None = None  # image px; with width, every picture is cropped to this size
     width: int | None = None
 
+    def read(self) -> pandas.DataFrame:
+        """Read the table: a row for each picture, a column for each name in the first line.
+
+        It is all text: no type is guessed, and a word such as NA or null stays a word. An absent field is "".
+
+        Raises ValueError for a file that is no table or not in UTF-8.
+        """
+        return _read_table(self.table).drop(columns=BEYOND)
+
     def rows(self) -> list[dict[str, str]]:
         """Read the table: one dict a picture."""
-        with self.table.open(encoding="utf-8-sig", newline="") as file:
-            return list(csv.DictReader(file))
+        return self.read().to_dict("records")
 
     def content(self) -> str:
         """Name the data set by its pictures' bytes and its prompts."""
@@ -74,27 +84,46 @@ def problems(data: DataSet, *, smallest: int = 32) -> list[str]:
     if not data.table.is_file():
         return [f"{table} is missing; {form}"]
     try:
-        rows = data.rows()
-    except (UnicodeDecodeError, csv.Error) as error:
+        rows = _read_table(data.table)
+    except ValueError as error:
         return [f"{table} is no table in UTF-8 ({error}); {form}"]
-    if not rows:
+    if rows.empty:
         return [f"{table} has no rows; {form}"]
-    absent = [name for name in COLUMNS if name not in rows[0]]
+    absent = [name for name in COLUMNS if name not in rows.columns]
     if absent:
         return [f"{table} has no column {name}; {form}" for name in absent]
     return [
-        f"{table} row {number}, {(row['image'] or '').strip() or 'no file named'}: {what}"
-        for number, row in enumerate(rows, 1)
+        f"{table} row {number}, {row['image'].strip() or 'no file named'}: {what}"
+        for number, row in enumerate(rows.to_dict("records"), 1)
         for what in _row_problems(row, data.folder, smallest=smallest)
     ]
 
 
-def _row_problems(row: Mapping[str | None, Any], folder: Path, *, smallest: int) -> Iterator[str]:
-    if None in row:
+def _read_table(path: Path) -> pandas.DataFrame:
+    """Read a table as text; BEYOND is True for a row that has more fields than the first line has names."""
+    import pandas
+
+    options: dict[str, Any] = {"header": None, "dtype": str, "keep_default_na": False}
+    options |= {"encoding": "utf-8-sig", "engine": "python"}  # this engine tells an absent field from ""
+    try:
+        names = list(pandas.read_csv(path, nrows=1, **options).iloc[0])
+    except pandas.errors.EmptyDataError:
+        return pandas.DataFrame(columns=[*COLUMNS, BEYOND])
+    if len(set(names)) < len(names):
+        raise ValueError(f"two columns have one name: {', '.join(names)}")
+    width = len(names) + 1
+    table = pandas.read_csv(path, names=range(width), on_bad_lines=lambda row: row[:width], **options)
+    table.columns = pandas.Index([*names, BEYOND])
+    table[BEYOND] = table[BEYOND].notna()
+    return table.iloc[1:].fillna("").reset_index(drop=True)
+
+
+def _row_problems(row: Mapping[str, Any], folder: Path, *, smallest: int) -> Iterator[str]:
+    if row[BEYOND]:
         yield "more fields than columns; a prompt with a comma needs quotation marks around it"
-    if not (row["prompt"] or "").strip():
+    if not row["prompt"].strip():
         yield "the prompt is empty"
-    name = (row["image"] or "").strip()
+    name = row["image"].strip()
     if not name:
         yield "the column image is empty"
     elif not (folder / name).is_file():
@@ -127,9 +156,11 @@ def encode(pipe: QwenImagePipeline, picture: Image.Image, prompt: str) -> dict[s
     """
     import torch
 
-    shared = {"input_image": picture, "height": picture.height, "width": picture.width, "cfg_scale": 1}
+    size = {"height": picture.height, "width": picture.width}
+    shared: dict[str, Any] = {"input_image": picture, **size, "cfg_scale": 1}
     shared |= {"rand_device": "cpu", "tiled": False}
-    positive, negative = {"prompt": prompt}, {}
+    positive: dict[str, Any] = {"prompt": prompt}
+    negative: dict[str, Any] = {}
     with torch.no_grad():
         for unit in pipe.units:
             shared, positive, negative = pipe.unit_runner(unit, pipe, shared, positive, negative)
@@ -137,7 +168,10 @@ def encode(pipe: QwenImagePipeline, picture: Image.Image, prompt: str) -> dict[s
 
 
 def encode_words(pipe: QwenImagePipeline, prompt: str) -> dict[str, torch.Tensor]:
-    """Run the text encoder alone: prompt_emb (1, S, D), prompt_emb_mask (1, S)."""
+    """Run the text encoder alone.
+
+    returns: prompt_emb (1, S, D), prompt_emb_mask (1, S)
+    """
     import torch
     from diffsynth.pipelines.qwen_image import QwenImageUnit_PromptEmbedder
 
@@ -146,25 +180,29 @@ def encode_words(pipe: QwenImagePipeline, prompt: str) -> dict[str, torch.Tensor
 
 
 def encode_all(pipe: QwenImagePipeline, data: DataSet, *, sample_prompt: str) -> dict[str, torch.Tensor]:
-    """Encode every row, and the words of the sample pictures; returns name to tensor, on the CPU."""
+    """Encode every row of the table, and the prompt of the sample pictures.
+
+    returns, on the CPU: for row N `N.input_latents` (1, C, H, W), `N.prompt_emb` (1, S, D) and
+    `N.prompt_emb_mask` (1, S); for the sample pictures' prompt and the empty one the last two, as `sample.…`
+    and `nothing.…`
+    """
     from diffsynth.core import UnifiedDataset
     from tqdm import tqdm
 
-    place, size = str(data.folder), {"max_pixels": data.max_pixels}
-    size |= {"height": data.height, "width": data.width}
-    pictures = UnifiedDataset.default_image_operator(place, **size)
-    rows = UnifiedDataset(place, str(data.table), data_file_keys=("image",), main_data_operator=pictures)
+    # DiffSynth opens and crops the pictures; it does not read the table, because it would guess types there.
+    open_picture = UnifiedDataset.default_image_operator(
+        str(data.folder), max_pixels=data.max_pixels, height=data.height, width=data.width
+    )
     parts = {}
     pipe.scheduler.set_timesteps(1000, training=True)  # else the units would mix noise into the latents
-    for number in tqdm(range(len(rows)), desc="encode", unit="picture"):
-        row = rows[number]
-        parts[str(number)] = encode(pipe, row["image"], row["prompt"].strip())
+    for number, row in enumerate(tqdm(data.rows(), desc="encode", unit="picture")):
+        parts[str(number)] = encode(pipe, open_picture(row["image"].strip()), row["prompt"].strip())
     parts |= {"sample": encode_words(pipe, sample_prompt), "nothing": encode_words(pipe, "")}
     return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
 
 class Encoded:
-    """Encoded pictures as DiffSynth's loop takes a data set: an item holds the loss's inputs.
+    """Encoded pictures as a data set for DiffSynth's loop: an item holds what the loss takes of a picture.
 
     words: "sample" and "nothing", what the sample pictures are drawn from
     """
@@ -191,13 +229,15 @@ class Encoded:
         return {**row, "height": height, "width": width}
 
 
-def encoded(path: Path, data: DataSet, *, profile: profiles.Profile, sample_prompt: str) -> dict[str, str]:
-    """Encode into a file, unless an earlier run encoded the same into it; returns what it cost.
+def encode_once(
+    path: Path, data: DataSet, *, profile: profiles.Profile, sample_prompt: str
+) -> dict[str, str]:
+    """Encode into a file, unless an earlier run encoded the same into it, and return what it cost.
 
-    Text encoder and VAE are read for it and let go of: the DiT need not be in memory beside them.
+    Text encoder and VAE are loaded for it and freed again, so the DiT need not be in memory beside them.
+
+    returns: "seconds" that it took, and "weights", the bytes of the text encoder
     """
-    from workshop import loading
-
     key = _key(data, profile=profile, sample_prompt=sample_prompt)
     facts = checkpoint.facts(path)
     if facts.get("key") == key:
@@ -214,8 +254,8 @@ def encoded(path: Path, data: DataSet, *, profile: profiles.Profile, sample_prom
     return facts
 
 
-def saving(facts: Mapping[str, str], *, pictures: int, steps: int) -> str:
-    """Say what encoding once is worth: seconds were measured, the rest is computed from them."""
+def describe_saving(facts: Mapping[str, str], *, pictures: int, steps: int) -> str:
+    """Write what encoding once saves: its seconds were measured, the rest is computed from them."""
     seconds, weights = float(facts["seconds"]), int(facts["weights"])
     anew = seconds / pictures * steps
     return (

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 from workshop import looking, lora
 from workshop.looking import JUMPING_MARKINGS, JUMPING_POSE, MARKINGS, PORTRAITS
-from workshop.training import loop as training
-from workshop.training import losses
+from workshop.training import loop, losses
+from workshop.training.flags import make_parser, write_words
 
 if TYPE_CHECKING:
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
@@ -39,7 +39,7 @@ def measure_lesson(pipe: QwenImagePipeline, folder: Path, *, count: int, others:
     before = measure_model(pipe, count=count, others=others)
     flags = {"profile": "pocket", "output_path": folder, "restart": True, "sample_steps": 0}
     started = time.perf_counter()
-    learned = training.train(training.parser().parse_args(training.words(flags)))
+    learned = loop.train(make_parser().parse_args(write_words(flags)))
     cost = {"steps": len(losses.read(folder / losses.FILE)), "seconds": time.perf_counter() - started}
     lora.load(pipe, learned)
     after = measure_model(pipe, count=count, others=others)
