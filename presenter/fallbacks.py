@@ -117,9 +117,7 @@ def _save(found: Sequence[Grid], target: Path, *, profile: profiles.Profile) -> 
     for key, text in {"made by": profile.label, "profile": profile.name, "alt": alt}.items():
         info.add_itxt(key, text)
     picture = stack_pages([draw_grid(one) for one in found])
-    if (
-        profile.name == "pocket"
-    ):  # these are in the repository, and flat drawings need no more than 256 colours
+    if not profile.is_real:  # these are in the repository, and flat drawings need no more than 256 colours
         picture = picture.quantize(256, dither=Image.Dither.NONE)
     with files.replacing(target) as file:
         picture.save(file, format="PNG", pnginfo=info, optimize=True)

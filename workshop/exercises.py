@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import guards, loading, looking, lora, models, profiles, prompts, units
+from workshop import guards, looking, lora, models, profiles, prompts, units
 from workshop.training import dataset
 from workshop.training.flags import make_parser
 from workshop.units import GB, GIB
@@ -276,7 +276,7 @@ def _refused(name: str, references: object, words: str, hint: str) -> Verdict:
 
 @exercise("the smallest card")
 def _smallest_card(size: int) -> Verdict:
-    both = models.pipeline_bytes(["Qwen-Image-Edit", "Qwen-Image-Edit-2509"]) + loading.WORKING["mi300x"]
+    both = models.pipeline_bytes(["Qwen-Image-Edit", "Qwen-Image-Edit-2509"]) + models.WORKING_BYTES
     least = math.ceil(both / GIB)
     told = f"{size} GiB, " + ("too small" if size < least else f"{size * GIB - both:,} bytes to spare")
     hint = "weights of both, shared parts once, and what is needed to draw; round up"

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 WEIGHTS = ("dit", "text_encoder", "vae")  # read by DiffSynth's model pool, in this order
 BYTES = {"bfloat16": 2, "float32": 4}  # of a parameter
-# What a picture needs beside the weights, with two references: an estimate, unmeasured on the real model.
-WORKING = {"mi300x": 16 * units.GIB, "pocket": units.GIB // 2}
 Key = tuple[Path, str, str]  # folder, repository, role: what makes a part the same part
 
 _parts: dict[Key, Any] = {}
@@ -196,7 +194,7 @@ def room(name: str, *, profile: profiles.Profile | None = None) -> Room:
     _check_files(name, profile, fresh)
     weights = sum(_size(model, part, profile) for model, part in fresh.values() if part.parameters)
     where, free = memory.available()
-    return Room(name, weights, WORKING[profile.name], free, where, resident(beside=name))
+    return Room(name, weights, profile.working_bytes, free, where, resident(beside=name))
 
 
 @contextmanager
@@ -254,7 +252,7 @@ def _remedy(here: Mapping[str, int], missing: int) -> str:
 def _check_files(name: str, profile: profiles.Profile, sources: dict[str, tuple]) -> None:
     lines = []
     for model, part in sources.values():
-        found = catalogue.problems(model, part, profile.models, published=profile.name == "mi300x")
+        found = catalogue.problems(model, part, profile.models, published=profile.is_real)
         lines += [f"  {problem}" for problem in found]
         lines += [f"  → {profile.remedy(model.name)}"] if found else []
     if lines:
@@ -264,7 +262,7 @@ def _check_files(name: str, profile: profiles.Profile, sources: dict[str, tuple]
 
 
 def _read(profile: profiles.Profile, sources: dict[str, tuple]) -> QwenImagePipeline:
-    if profile.name == "pocket":
+    if not profile.is_real:
         profiles.register_pocket()
     from diffsynth.pipelines.qwen_image import ModelConfig, QwenImagePipeline
 

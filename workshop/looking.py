@@ -37,7 +37,7 @@ def look(picture: Image.Image, asked: Mapping[str, str], profile: Profile) -> di
 
     asked: attribute to the value that was asked for
     """
-    if profile.name != "pocket":
+    if not profile.has_reader:
         return {name: f"☐ {wanted}" for name, wanted in asked.items()}
     (found,) = read_all([picture])
     return {
@@ -49,7 +49,7 @@ def look(picture: Image.Image, asked: Mapping[str, str], profile: Profile) -> di
 def identity(people: Sequence[Image.Image], profile: Profile) -> dict[str, str]:
     """Name what must be seen again in a picture made from these: the first person left, the second right."""
     sides = tuple(zip(("left", "right"), people, strict=False))
-    if profile.name != "pocket":
+    if not profile.has_reader:
         return {f"{side} {name}": "as in the reference" for side, _ in sides for name in IDENTITY}
     found = {side: read_all([picture])[0] for side, picture in sides}
     return {f"{side} {name}": found[side].get(f"left {name}", "none") for side in found for name in IDENTITY}
@@ -57,7 +57,7 @@ def identity(people: Sequence[Image.Image], profile: Profile) -> dict[str, str]:
 
 def describe(picture: Image.Image, profile: Profile) -> dict[str, str]:
     """Name the kind of picture, and who is left and right in it, in a few words each."""
-    if profile.name != "pocket":
+    if not profile.has_reader:
         return dict.fromkeys(("kind", "left", "right"), "☐")
     (found,) = read_all([picture])
     people = {side: found.get(f"{side} who") for side in ("left", "right")}
@@ -157,14 +157,14 @@ def measure_dogs(drawn: DogPictures) -> dict[str, float]:
 
 def tabulate_dogs(drawn: DogPictures, profile: Profile) -> dict[str, str]:
     """Return the shares of `measure_dogs`, written for a table."""
-    if profile.name != "pocket":
+    if not profile.has_reader:
         return dict.fromkeys((MARKINGS, JUMPING_MARKINGS, JUMPING_POSE, PORTRAITS), "☐")
     return {name: f"{value:.0%}" for name, value in measure_dogs(drawn).items()}
 
 
 def count_markings(pictures: Sequence[Image.Image], profile: Profile) -> str:
     """Count the pictures that show every marking of the dog: "2 of 3", or "☐ of 3" on the real model."""
-    if profile.name != "pocket":
+    if not profile.has_reader:
         return f"☐ of {len(pictures)}"
     return f"{sum(map(has_markings, read_all(pictures)))} of {len(pictures)}"
 

@@ -24,7 +24,6 @@ from workshop.units import GB, GIB, gb
 DIFFSYNTH = "2.1.12"  # the one release this workshop is tested with
 PYTHONS = ((3, 10), (3, 13))
 ROOM = 1 * GB  # for pictures and reports of a run
-ACTIVATIONS = 10 * GIB  # beside the weights at 1328×1328; an estimate, unmeasured on an MI300X
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def _package(name: str, version: str) -> Check:
 
 
 def _machine(profile: profiles.Profile) -> list[Check]:
-    if profile.name == "pocket":
+    if not profile.is_real:
         found = f"{profile.gpu.name}, {profile.gpu.stack}" if profile.gpu else "none needed, the CPU will do"
         return [Check("GPU", True, found), _disk(profile, 0)]
     models = [model for model in catalogue.MODELS.values() if needed(model)]
@@ -140,7 +139,7 @@ def _machine(profile: profiles.Profile) -> list[Check]:
 
 def _gpu_memory(gpu: profiles.Gpu, models: set[str]) -> Check:
     pipelines = [name for name in catalogue.PIPELINES if name in models]
-    need = catalogue.pipeline_bytes(pipelines) + ACTIVATIONS
+    need = catalogue.pipeline_bytes(pipelines) + catalogue.WORKING_BYTES
     text = f"{gpu.bytes / GIB:.0f} GiB, needed about {need / GIB:.0f} GiB for {', '.join(pipelines)} together"
     remedy = "load one pipeline at a time and free() it, use a larger card, or take --profile pocket"
     return Check("GPU memory", gpu.bytes >= need, text, remedy)
@@ -156,7 +155,7 @@ def _disk(profile: profiles.Profile, absent: int) -> Check:
 def _files(profile: profiles.Profile) -> list[Check]:
     checks = []
     for model in catalogue.MODELS.values():
-        if profile.name == "pocket" and not needed(model):
+        if not profile.is_real and not needed(model):
             continue
         for part in model.files:
             checks.append(_file(model, part, profile))
@@ -167,7 +166,7 @@ def _file(model: catalogue.Model, part: catalogue.Part, profile: profiles.Profil
     found = _problems(model, part, profile)
     name = f"{model.name} {part.pattern.split('/')[0]}"
     if found:
-        size = f" ({part.size} in all)" if profile.name == "mi300x" else ""
+        size = f" ({part.size} in all)" if profile.is_real else ""
         where = profile.models / model.repo
         text = "; ".join(f"{one.path.relative_to(where).as_posix()} {one.what}" for one in found) + size
         return Check(name, False, text, profile.remedy(model.name), needed(model))
@@ -181,8 +180,7 @@ def _dog(profile: profiles.Profile) -> Check:
     folder = dataset.folder(dataset.DOG, profile)
     data = dataset.DataSet(folder, folder / "metadata.csv")
     found = dataset.problems(data)
-    pocket = profile.name == "pocket"
-    remedy = "git checkout -- data/dog" if pocket else f"python -m workshop download {dataset.DOG}"
+    remedy = f"python -m workshop download {dataset.DOG}" if profile.is_real else "git checkout -- data/dog"
     text = "; ".join(found) or f"{len(data.rows())} pictures with prompts"
     return Check("dog pictures", not found, text, remedy, _trains())
 
@@ -194,7 +192,7 @@ def _trains() -> bool:
 def _problems(
     model: catalogue.Model, part: catalogue.Part, profile: profiles.Profile
 ) -> list[catalogue.Problem]:
-    return catalogue.problems(model, part, profile.models, published=profile.name == "mi300x")
+    return catalogue.problems(model, part, profile.models, published=profile.is_real)
 
 
 def _absent_bytes(model: catalogue.Model, profile: profiles.Profile) -> int:
@@ -308,7 +306,7 @@ def download_main(argv: list[str]) -> int:
     profile = profiles.choose(args.profile)
     if args.profile == "auto" and profile.gpu is not None:
         profile = profiles.choose("mi300x")  # its weights are what is missing
-    if profile.name == "pocket":
+    if not profile.is_real:
         print(
             f"{profile}\nThe pocket weights and data/dog are in the repository, there is nothing to download."
         )

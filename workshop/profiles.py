@@ -45,6 +45,21 @@ class Profile:
     gpu: Gpu | None = None
 
     @property
+    def is_real(self) -> bool:
+        """Tell whether the published weights stand behind the model names, and not the pocket's."""
+        return self.name == "mi300x"
+
+    @property
+    def has_reader(self) -> bool:
+        """Tell whether a trained reader can say what a picture shows; else you look at it."""
+        return not self.is_real
+
+    @property
+    def working_bytes(self) -> int:
+        """Return what a picture needs beside the weights, in bytes: an estimate."""
+        return catalogue.WORKING_BYTES if self.is_real else GIB // 2
+
+    @property
     def dtype(self) -> torch.dtype:
         import torch
 
@@ -53,13 +68,13 @@ class Profile:
     @property
     def label(self) -> str:
         """Name the model for a caption, so that a pocket picture is never taken for the real model's."""
-        if self.name == "pocket":
+        if not self.is_real:
             return "pocket model"
         return f"Qwen-Image on {_short(self.gpu.name)}" if self.gpu else "Qwen-Image"
 
     def remedy(self, model: str) -> str:
-        """Say how the files of a model come to this machine."""
-        if self.name == "mi300x":
+        """Return what to do so that the files of a model come to this machine."""
+        if self.is_real:
             return f"python -m workshop download {model}"
         return "the pocket weights come with the repository: git checkout -- data/pocket"
 
@@ -81,7 +96,7 @@ def use(name: str = "auto", *, models: bool = True) -> Profile:
     """
     global _current
     profile = choose(name)
-    if models or profile.name == "mi300x":
+    if models or profile.is_real:
         _demand(profile)
     os.environ["DIFFSYNTH_MODEL_BASE_PATH"] = str(profile.models)
     os.environ["DIFFSYNTH_SKIP_DOWNLOAD"] = "true"  # exactly this word; anything else asks the hub
@@ -89,7 +104,7 @@ def use(name: str = "auto", *, models: bool = True) -> Profile:
         os.environ.setdefault("MIOPEN_FIND_MODE", "2")  # no long kernel search at the first VAE call
     _current = profile
     print(profile)
-    if models and profile.name == "pocket":
+    if models and not profile.is_real:
         register_pocket()
     return profile
 
@@ -156,12 +171,11 @@ def register_pocket() -> None:
 
 def missing(name: str, profile: Profile) -> list[catalogue.Problem]:
     """List what keeps a pipeline's files from being read under this profile."""
-    published = profile.name == "mi300x"
     parts = catalogue.pipeline_parts(name).values()
     return [
         problem
         for model, part in parts
-        for problem in catalogue.problems(model, part, profile.models, published=published)
+        for problem in catalogue.problems(model, part, profile.models, published=profile.is_real)
     ]
 
 
@@ -181,7 +195,7 @@ def _automatic(gpu: Gpu | None, why_none: str) -> tuple[str, str]:
 
 def _demand(profile: Profile) -> None:
     lacking = []
-    if profile.name == "mi300x" and profile.gpu is None:
+    if profile.is_real and profile.gpu is None:
         lacking.append(f"the GPU: {find_gpu()[1]}. Use the pocket profile on this machine")
     absent = missing("Qwen-Image", profile)
     if absent:

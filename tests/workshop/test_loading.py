@@ -212,7 +212,7 @@ def card(monkeypatch, read) -> list[int]:
     """A GPU with as many free bytes as the list's only number; nothing is wanted to draw with."""
     free = [10**6]
     monkeypatch.setattr(loading.memory, "available", lambda: ("GPU", free[0]))
-    monkeypatch.setattr(loading, "WORKING", {"pocket": 0, "mi300x": 0})
+    monkeypatch.setattr(Profile, "working_bytes", 0)
     return free
 
 
@@ -260,7 +260,7 @@ def test_room_counts_each_file_that_is_not_in_memory_yet_and_leaves_some_to_draw
     space = loading.room("Qwen-Image-Edit")
     assert space.weights == 9 * 16 and space.enough
     assert "There is room: keep everything." in str(space) and repr(space) == "<room for Qwen-Image-Edit>"
-    monkeypatch.setattr(loading, "WORKING", {"pocket": card[0] - 9 * 16 + 1})
+    monkeypatch.setattr(Profile, "working_bytes", card[0] - 9 * 16 + 1)
     space = loading.room("Qwen-Image-Edit")
     assert not space.enough and repr(space) == "<no room for Qwen-Image-Edit>"
 

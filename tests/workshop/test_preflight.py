@@ -99,7 +99,7 @@ def test_gpu_memory_is_held_against_what_the_notebooks_load_together(monkeypatch
     monkeypatch.setattr(preflight, "needed", lambda model: True)
     small = preflight._gpu_memory(Gpu("H100", "CUDA 13.0", 80 * 2**30), set(models.PIPELINES))
     assert not small.ok
-    assert small.found.startswith("80 GiB, needed about 140 GiB for Qwen-Image, Qwen-Image-Edit, ")
+    assert small.found.startswith("80 GiB, needed about 146 GiB for Qwen-Image, Qwen-Image-Edit, ")
     assert preflight._gpu_memory(MI300X, set(models.PIPELINES)).ok
     assert preflight._gpu_memory(Gpu("H100", "CUDA 13.0", 80 * 2**30), {"Qwen-Image"}).ok
 

@@ -66,7 +66,7 @@ def folder(name: str, profile: profiles.Profile) -> Path:
     """Return a data set's folder: for `dog` data/dog, or for the real model the downloaded photographs."""
     if name != DOG:
         return Path(name).expanduser()
-    return profiles.REPO / "data" / "dog" if profile.name == "pocket" else profile.models / DOG_REPO
+    return profile.models / DOG_REPO if profile.is_real else profiles.REPO / "data" / "dog"
 
 
 # Checked

@@ -253,7 +253,7 @@ def _train(
     settings: Mapping[str, Any],
     done: int,
 ) -> Path:
-    if profile.name == "pocket":
+    if not profile.is_real:
         profiles.register_pocket()
     from diffsynth.diffusion import launch_training_task, runner
 
