@@ -19,7 +19,7 @@ from pathlib import Path
 
 from presenter import cues, fallbacks, runtimes
 from presenter.runtimes import Runtime
-from workshop import gallery, notebooks, profiles
+from workshop import gallery, memory, notebooks, profiles
 from workshop.files import REPO
 from workshop.runner import run
 from workshop.units import GIB, duration
@@ -53,16 +53,16 @@ def rehearse(
     failed, measured = 0, []
     for number in range(1, times + 1):
         folder = output / str(number)
-        with run.Memory() as memory:
+        with memory.Sampler() as sampled:
             failed += run.run(list(names), profile=profile, output=folder, folder=books) != 0
-        measured.append({path.stem: measure_cells(path, memory) for path in notebooks.find(folder=folder)})
+        measured.append({path.stem: measure_cells(path, sampled) for path in notebooks.find(folder=folder)})
     return failed, measured
 
 
-def measure_cells(executed: Path, memory: run.Memory) -> dict[str, Measured]:
+def measure_cells(executed: Path, sampled: memory.Sampler) -> dict[str, Measured]:
     """Read what each cell of an executed notebook took; cells that failed or did not run are left out.
 
-    memory: as it was sampled while the notebook ran
+    sampled: the memory while the notebook ran
     """
     found = {}
     for cell in notebooks.read(executed).cells:
@@ -70,7 +70,7 @@ def measure_cells(executed: Path, memory: run.Memory) -> dict[str, Measured]:
         ran = cell.execution_count is not None and times.get("end_time") and not times.get("exception")
         if ran and not cell.added:
             begin, end = (_seconds(times[key]) for key in ("start_time", "end_time"))
-            used = memory.between(begin, end)
+            used = sampled.between(begin, end)
             found[cell.id] = Measured(end - begin, None if used is None else used / GIB)
     return found
 

@@ -98,8 +98,9 @@ def denoise(
     import torch
 
     with torch.no_grad():  # not around a yield: whoever reads the states keeps their own gradient mode
-        settings = {"num_inference_steps": num_inference_steps, "cfg_scale": cfg_scale}
-        conditions = _prepare_conditions(pipe, prompt, size=size, seed=seed, **settings)
+        conditions = _prepare_conditions(
+            pipe, prompt, size=size, seed=seed, num_inference_steps=num_inference_steps, cfg_scale=cfg_scale
+        )
     shared = conditions[0]
     parts = {name: getattr(pipe, name) for name in pipe.in_iteration_models}
     for number, sigma in enumerate(pipe.scheduler.sigmas):

@@ -14,7 +14,6 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import torch
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
 
 LONGEST = 512  # tokens the real model was trained on; the pocket's text encoder carries its own number
@@ -74,11 +73,14 @@ def check_references(name: str, references: object, *, auto_resize: bool = False
     """
     from PIL import Image
 
-    listed = isinstance(references, list | tuple)
-    if not listed and not isinstance(references, Image.Image):
+    if isinstance(references, Image.Image):
+        _check_number(name, None)
+        _check_picture(1, references, auto_resize=auto_resize)
+        return
+    if not isinstance(references, list | tuple):
         raise TypeError(f"edit_image must be a picture, or a list of them; got {_kind(references)}. {OPEN}")
-    _check_number(name, len(references) if listed else None)
-    for number, picture in enumerate(references if listed else [references], 1):
+    _check_number(name, len(references))
+    for number, picture in enumerate(references, 1):
         _check_picture(number, picture, auto_resize=auto_resize)
 
 
@@ -114,19 +116,19 @@ def guard_references(pipe: QwenImagePipeline, name: str) -> None:
     pipe.units.insert(0, ReferenceCheck(input_params=("edit_image", "edit_image_auto_resize")))
 
 
-def with_image_positions(text_encoder: torch.nn.Module) -> torch.nn.Module:
+def with_image_positions(text_encoder: Any) -> Any:
     """Give a reference picture's tokens their 3-D positions (time, height, width); returns the encoder.
 
+    text_encoder: DiffSynth's QwenImageTextEncoder
+
     DiffSynth 2.1.12 does not pass mm_token_type_ids, and transformers 5 then counts a picture's tokens like
-    words, in one dimension. A hook adds it: 1 for a picture's token, 0 for text.
+    words, in one dimension. A hook adds it, (B, S): 1 for a picture's token, 0 for text.
     Without a picture nothing changes.
     """
     if getattr(text_encoder, "has_image_positions", False):
         return text_encoder
 
-    def add_token_types(
-        module: torch.nn.Module, args: tuple, kwargs: dict[str, Any]
-    ) -> tuple[tuple, dict[str, Any]]:
+    def add_token_types(module: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         ids = args[0] if args else kwargs.get("input_ids")
         if ids is not None and kwargs.get("image_grid_thw") is not None:
             kwargs.setdefault("mm_token_type_ids", (ids == module.config.image_token_id).int())

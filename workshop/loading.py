@@ -173,14 +173,14 @@ def free(name: str | None = None) -> Freed:
 
 
 def resident(*, beside: str | None = None) -> dict[str, int]:
-    """Say for each pipeline in memory how many bytes freeing it, and it alone, would bring.
+    """Return for each pipeline in memory how many bytes freeing it, and it alone, would bring.
 
     beside: a pipeline that is to come; what it needs as well stays, and does not count
     """
     owned = {name: set(_keys(name, profile).values()) for name, (profile, _) in _pipelines.items()}
     users = Counter(key for keys in owned.values() for key in keys)
-    for profile, _ in _pipelines.values() if beside else ():
-        users.update(_keys(beside, profile).values())
+    for profile, _ in _pipelines.values():
+        users.update(_keys(beside, profile).values() if beside else ())
     return {name: sum(_bytes(_parts[key]) for key in keys if users[key] == 1) for name, keys in owned.items()}
 
 

@@ -55,11 +55,12 @@ class File:
 
     @property
     def parameters(self) -> int:
+        """Count the numbers in all of its A and B."""
         return sum(pair(*size, rank=self.ranks[name]) for name, size in self.sizes.items())
 
     @property
     def rank(self) -> int:
-        """The largest one; most files have the same everywhere."""
+        """Return the largest rank of any layer; most files have the same everywhere."""
         return max(self.ranks.values())
 
 

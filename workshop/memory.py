@@ -1,7 +1,8 @@
 """Memory of this process, of the card and of the host, and what a block of code costs.
 
-Units: GiB = 2**30 bytes. Sources: torch for this process on the GPU, torch or amdsmi for the whole card,
-psutil for the host. Any of them may be missing, broken or answer "N/A"; the report then says so and goes on.
+Units: GiB = 2**30 bytes. Sources: torch for this process on the GPU, torch, amdsmi or the driver's files for
+the whole card, psutil for the host. Any of them may be missing, broken or answer "N/A"; the report then says
+so and goes on.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from workshop.units import MIB, gib
 AMDSMI_HOME = (
     "/opt/rocm/share/amd_smi"  # ROCm's own; the package of that name on the index has no native library
 )
+CARDS = "/sys/class/drm/card*/device/mem_info_vram_used"  # files in which amdgpu, the driver, counts bytes
 SAMPLE_SECONDS = 0.02  # between two looks at the host memory
 
 
@@ -35,15 +37,20 @@ class Reading:
     total: int | None = None
     note: str = ""
 
+    @property
+    def share(self) -> float | None:
+        """Return the share in use, in [0, 1]; None where one of the two is not known."""
+        return self.used / self.total if self.used is not None and self.total else None
+
 
 @dataclass(frozen=True, repr=False)
 class Report:
     """What `report` found; shows itself as a table."""
 
-    process: Reading  # this process in host memory
-    gpu: Reading  # this process on the GPU
+    process: Reading  # resident: pages of this process in host memory, those of files and shared ones, too
+    gpu: Reading  # tensors of this process on the GPU
     card: Reading  # everybody on the GPU
-    host: Reading  # everybody in host memory
+    host: Reading  # everybody in host memory, without pages of files that the system can drop at once
 
     def __repr__(self) -> str:
         rows = (
@@ -78,7 +85,10 @@ class Tracked:
 
 
 def report() -> Report:
-    """Read all four. torch is asked only if it is imported already."""
+    """Read what this process, the card and the host hold; torch is asked only if it is imported already.
+
+    The figures count different things: `process` can be above `host`, which leaves out pages of files.
+    """
     process, host = _host()
     torch = _gpu_torch()
     if torch is None:
@@ -90,7 +100,7 @@ def report() -> Report:
 
 
 def held() -> tuple[str, int | None]:
-    """Say what this process holds: where ("GPU" if torch can use one, else "host"), and how many bytes."""
+    """Return where this process holds its memory, "GPU" if torch can use one, else "host"; and the bytes."""
     torch = _gpu_torch()
     if torch is not None:
         return "GPU", torch.cuda.memory_allocated()
@@ -98,7 +108,7 @@ def held() -> tuple[str, int | None]:
 
 
 def available() -> tuple[str, int | None]:
-    """Say where weights would go, as `held` does, and how many bytes are free there; None if nobody knows."""
+    """Return where weights would go, as `held` does, and the bytes free there; None if nobody knows."""
     torch = _gpu_torch()
     if torch is None:
         psutil = _psutil()
@@ -139,6 +149,77 @@ def track(label: str) -> Iterator[Tracked]:
         print(tracked)
 
 
+@dataclass(frozen=True)
+class Sample:
+    """The memory in use at a moment."""
+
+    time: float  # s, as time.time()
+    process: int  # bytes, resident, of the processes that this one started
+    card: int | None  # bytes, on the fullest GPU, by anybody; None where no driver says it
+
+
+class Sampler:
+    """Sample, while the block runs, the memory of the processes that this one started and of the card."""
+
+    def __init__(self, *, interval: float = 0.2, cards: str = CARDS) -> None:
+        """Prepare the sampling; it begins with the block.
+
+        interval: s between two samples; a peak shorter than that can be missed
+        cards: the driver's files, as `read_cards` takes them
+        """
+        self.samples: list[Sample] = []
+        self._interval = interval
+        self._cards = cards
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True, name="workshop-memory")
+
+    def __enter__(self) -> Sampler:
+        """Begin to sample."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Take no more samples."""
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def peak(self) -> int:
+        """Return the most that the processes held, in bytes."""
+        return max((one.process for one in self.samples), default=0)
+
+    @property
+    def card_peak(self) -> int | None:
+        """Return the most that was in use on the card, in bytes; None where no driver says it."""
+        return max((one.card for one in self.samples if one.card is not None), default=None)
+
+    def between(self, begin: float, end: float) -> int | None:
+        """Return the most that was in use between two times, in bytes; None if there is no sample.
+
+        begin, end: s, as time.time()
+
+        On the card if there is one, else of the processes.
+        """
+        during = [one for one in self.samples if begin - self._interval <= one.time <= end + self._interval]
+        return max((one.process if one.card is None else one.card for one in during), default=None)
+
+    def _sample(self) -> None:
+        while not self._stop.wait(self._interval):
+            card = max((one.used for one in read_cards(self._cards) if one.used is not None), default=None)
+            self.samples.append(Sample(time.time(), _resident_of_children(), card))
+
+
+def _resident_of_children() -> int:
+    # Pages that the processes share count more than once.
+    import psutil
+
+    total = 0
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it ended in between
+            total += process.memory_info().rss
+    return total
+
+
 class _GpuMeter:
     where = "GPU"
     running: ClassVar[list[_GpuMeter]] = []
@@ -167,19 +248,19 @@ class _HostMeter:
     where = "host"
 
     def __init__(self) -> None:
-        self.before = self.high = _resident()
+        self.before = self.high = _resident() or 0
         self.done = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True, name="workshop-memory")
         self.thread.start()
 
     def _watch(self) -> None:
         while not self.done.wait(SAMPLE_SECONDS):
-            self.high = max(self.high, _resident())
+            self.high = max(self.high, _resident() or 0)
 
     def stop(self) -> tuple[int, int]:
         self.done.set()
         self.thread.join()
-        after = _resident()
+        after = _resident() or 0
         return max(self.high, after) - self.before, after - self.before
 
 
@@ -216,9 +297,9 @@ def _host() -> tuple[Reading, Reading]:
         unknown = Reading(note="psutil is not installed: pip install psutil")
         return unknown, unknown
     host = psutil.virtual_memory()
-    return Reading(_resident(), None, "resident"), Reading(
-        host.total - host.available, host.total, "everybody"
-    )
+    process = Reading(_resident(), None, "resident, pages of files included")
+    used = host.total - host.available
+    return process, Reading(used, host.total, "everybody, without pages of files that can be dropped")
 
 
 def _gpu_torch() -> ModuleType | None:
@@ -245,6 +326,29 @@ def _card(torch: ModuleType) -> Reading:
         return Reading(note=f"{name}; {why}")
     smi = card_from_amdsmi(torch)
     return Reading(smi.used, smi.total, f"{name}; {why}; {smi.note}")
+
+
+def read_cards(files: str = CARDS) -> list[Reading]:
+    """Read from the driver what is in use on each card, by anybody; without torch.
+
+    files: where the driver counts the bytes in use; beside each, `_total` in place of `_used`, those in all
+
+    A card is left out whose driver lists the file and does not serve it, as on some cloud guests.
+    """
+    found = []
+    for path in sorted(Path("/").glob(files.lstrip("/"))):
+        used = _number_in(path)
+        if used is not None:
+            total = _number_in(path.with_name(path.name.replace("_used", "_total")))
+            found.append(Reading(used, total, "driver, everybody on it"))
+    return found
+
+
+def _number_in(path: Path) -> int | None:
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
 
 
 def card_from_amdsmi(torch: ModuleType | None = None) -> Reading:

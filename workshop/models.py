@@ -38,11 +38,14 @@ class Part:
 
     @property
     def size(self) -> str:
+        """Write the size for reading, with "about" where it was not counted."""
         return f"{'' if self.exact else 'about '}{units.gb(self.bytes)}"
 
 
 @dataclass(frozen=True)
 class Model:
+    """A repository of the hub: its parts, its licence, and the notebooks that need it."""
+
     name: str
     repo: str
     files: tuple[Part, ...]
@@ -51,13 +54,16 @@ class Model:
 
     @property
     def parameters(self) -> int:
+        """Count the parameters of all parts."""
         return sum(part.parameters for part in self.files)
 
     @property
     def bytes(self) -> int:
+        """Add up the bytes of all parts."""
         return sum(part.bytes for part in self.files)
 
     def part(self, role: str) -> Part:
+        """Return the part of that role."""
         return next(part for part in self.files if part.role == role)
 
 
@@ -158,7 +164,7 @@ PIPELINES = {
 
 
 def pipeline_parts(name: str) -> dict[str, tuple[Model, Part]]:
-    """Say where a pipeline's parts come from, by role."""
+    """Return the model and the part that fill each role of a pipeline."""
     if name not in PIPELINES:
         raise ValueError(f"There is no pipeline named {name!r}. These are: {', '.join(PIPELINES)}.")
     return {role: (MODELS[model], MODELS[model].part(role)) for role, model in PIPELINES[name].items()}

@@ -184,7 +184,8 @@ class TrainingPlayground(Playground):
         import ipywidgets
 
         super().__init__(pipe, profile, presets)
-        self.folder, self.learned = folder, None
+        self.folder = folder
+        self.learned: Path | None = None
         self.rank = ipywidgets.SelectionSlider(options=[1, 2, 4, 8, 16, 32, 64], value=8, description="rank")
         self.repeats = ipywidgets.IntSlider(20, min=2, max=100, description="repeats")
         self.alpha = ipywidgets.FloatSlider(1.0, min=0.0, max=2.0, step=0.1, description="strength")

@@ -29,7 +29,7 @@ def heatmap(names: Sequence[str], values: Sequence[Sequence[float]], *, unit: st
     """Show a square of numbers as colours, each with its number."""
     figure, axes = _axes(height=0.75 * len(names) + 1)
     image = axes.imshow(values, cmap="viridis", vmax=1)
-    middle = ((image.norm.vmin or 0) + 1) / 2
+    middle = (min(map(min, values)) + 1) / 2
     axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
     axes.set_yticks(range(len(names)), names)
     for row, line in enumerate(values):

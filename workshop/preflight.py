@@ -1,4 +1,4 @@
-"""Is everything here? Says what is missing, how big it is and how to get it; and fetches the real weights.
+"""Check that everything is here, say what is missing and how to get it, and fetch the real weights.
 
 Sizes of files are in GB (10**9 bytes, as the hubs and disks count), memory in GiB (2**30).
 """
@@ -28,6 +28,8 @@ ROOM = 1 * GB  # for pictures and reports of a run
 
 @dataclass(frozen=True)
 class Check:
+    """One line of the table: what was looked at, what was found, and what to do if it is not right."""
+
     name: str
     ok: bool
     found: str
@@ -41,7 +43,7 @@ def check(profile: profiles.Profile) -> list[Check]:
 
 
 def ready(checks: Sequence[Check]) -> bool:
-    """Say whether all that is needed is here."""
+    """Return whether all that is needed is here."""
     return all(one.ok for one in checks if one.needed)
 
 
@@ -58,7 +60,7 @@ def table(checks: Sequence[Check]) -> str:
 
 
 def needed(model: catalogue.Model) -> bool:
-    """Say whether a notebook that is in this repository uses the model."""
+    """Return whether a notebook that is in this repository uses the model."""
     here = {path.name[:2] for path in notebooks.find()}
     return bool((here or {"02"}) & set(model.notebooks))
 
@@ -171,9 +173,9 @@ def _file(model: catalogue.Model, part: catalogue.Part, profile: profiles.Profil
         text = "; ".join(f"{one.path.relative_to(where).as_posix()} {one.what}" for one in found) + size
         return Check(name, False, text, profile.remedy(model.name), needed(model))
     paths = catalogue.paths(model, part, profile.models)
-    size = sum(path.stat().st_size for path in paths)
+    count = sum(path.stat().st_size for path in paths)
     files = f"{len(paths)} file{'s' if len(paths) > 1 else ''}"
-    return Check(name, True, f"{files}, {gb(size)}", needed=needed(model))
+    return Check(name, True, f"{files}, {gb(count)}", needed=needed(model))
 
 
 def _dog(profile: profiles.Profile) -> Check:

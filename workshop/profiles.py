@@ -46,12 +46,12 @@ class Profile:
 
     @property
     def is_real(self) -> bool:
-        """Tell whether the published weights stand behind the model names, and not the pocket's."""
+        """Return whether the published weights stand behind the model names, and not the pocket's."""
         return self.name == "mi300x"
 
     @property
     def has_reader(self) -> bool:
-        """Tell whether a trained reader can say what a picture shows; else you look at it."""
+        """Return whether a trained reader can say what a picture shows; else you look at it."""
         return not self.is_real
 
     @property
@@ -61,6 +61,7 @@ class Profile:
 
     @property
     def dtype(self) -> torch.dtype:
+        """Return the kind of number that weights and pictures are computed in; imports torch."""
         import torch
 
         return getattr(torch, self.dtype_name)
@@ -161,7 +162,7 @@ def shown(path: Path) -> str:
 
 
 def register_pocket() -> None:
-    """Make the pocket model known to DiffSynth; imports torch and diffsynth and says so."""
+    """Make the pocket model known to DiffSynth; imports torch and diffsynth, and prints so."""
     if "diffsynth" not in sys.modules:
         print("Importing torch and DiffSynth: 15 seconds or more in a fresh kernel.", flush=True)
     from workshop.pocket.model import architecture

@@ -7,32 +7,23 @@ from typing import Any
 
 from workshop import memory
 from workshop.memory import Reading
-from workshop.runner import run
 from workshop.units import GIB
 
 
-def read_memory(*, cards: str = run.CARDS) -> tuple[str, Reading]:
+def read_memory(*, cards: str = memory.CARDS) -> tuple[str, Reading]:
     """Read the bytes in use and in all: of the fullest GPU, or of the host where there is no GPU.
 
-    cards: a pattern of the files in which the amdgpu driver writes the bytes of each card that are in use
+    cards: the driver's files, as `memory.read_cards` takes them
     returns: "GPU" or "host", and the reading
     """
-    found = [one for file in Path("/").glob(cards.lstrip("/")) if (one := _driver(Path(file)))]
+    found = [one for one in memory.read_cards(cards) if one.share is not None]
     if found:
-        return "GPU", max(found, key=lambda one: one.used / one.total)
+        return "GPU", max(found, key=lambda one: one.share or 0)
     if Path(memory.AMDSMI_HOME).is_dir():
         smi = memory.card_from_amdsmi()
         if smi.used is not None and smi.total:
             return "GPU", smi
     return "host", memory.report().host
-
-
-def _driver(used: Path) -> Reading | None:
-    total = used.with_name(used.name.replace("_used", "_total"))
-    try:
-        return Reading(int(used.read_text()), int(total.read_text()))
-    except (OSError, ValueError):  # in a virtual machine the files may exist and not be readable
-        return None
 
 
 def describe_memory(

@@ -15,7 +15,6 @@ from presenter.runtimes import Runtime
 from tests.support.cue_sheets import cue, write_sheet
 from tests.support.notebooks import PARAMETERS
 from workshop import gallery, profiles
-from workshop.runner import run
 
 HUNGRY = "held = b'x' * 300 * 2**20\nimport time; time.sleep(1)"
 
@@ -57,14 +56,6 @@ def test_cell_that_sleeps_and_holds_memory_shows_it(rehearsed: tuple[Path, int, 
         hungry = found["01_good"]["cell-1"]
         assert hungry.seconds >= 1.0
         assert hungry.peak_gib is not None and hungry.peak_gib > 300 / 1024
-
-
-def test_peak_is_the_largest_sample_while_the_cell_ran_on_the_gpu_if_there_is_one() -> None:
-    memory = run.Memory(interval=0.2)
-    memory.samples = [run.Sample(1.0, 1, None), run.Sample(2.0, 5, None), run.Sample(3.0, 1, 7)]
-    assert [memory.between(*times) for times in ((1.1, 1.2), (1.5, 2.1), (2.9, 3.0))] == [1, 5, 7]
-    assert memory.between(8.0, 9.0) is None
-    assert (memory.peak, memory.card_peak) == (5, 7)
 
 
 def test_median_is_taken_over_the_runs_in_which_a_cell_ran() -> None:

@@ -10,8 +10,10 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from tests.support.fake_weights import fill, small_catalogue
+from tests.support.machines import MACHINE, REAL
 from workshop import models, profiles
 from workshop.profiles import Gpu
+from workshop.units import GIB
 
 MI300X = Gpu("AMD Instinct MI300X VF", "ROCm 6.4.43482", 192 * 2**30)
 LAPTOP_CARD = Gpu("NVIDIA GeForce RTX 4060", "CUDA 13.0", 8 * 2**30)
@@ -220,6 +222,11 @@ def test_missing_lists_problems_of_a_pipelines_parts_wherever_they_come_from(mac
     }
     assert absent == {"Qwen-Image-Edit"}
     assert models.pipeline_parts("Qwen-Image-Edit")["vae"][0].name == "Qwen-Image"
+
+
+def test_a_profile_answers_what_would_be_asked_by_its_name() -> None:
+    assert (REAL.is_real, REAL.has_reader, REAL.working_bytes) == (True, False, 16 * GIB)
+    assert (MACHINE.is_real, MACHINE.has_reader) == (False, True) and MACHINE.working_bytes < GIB
 
 
 class TestFindGpu:

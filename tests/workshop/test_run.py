@@ -259,11 +259,3 @@ def test_command_line_ends_with_2_and_the_reason_for_a_wrong_word(
 ) -> None:
     assert run.main([*wrong, "--dry-run"]) == 2
     assert re.search(r"\./scripts/run: .*These are: ", capsys.readouterr().err)
-
-
-def test_memory_of_the_card_is_what_the_driver_says(tmp_path: Path) -> None:
-    files = [tmp_path / name for name in ("card0", "card1", "card2")]
-    files[0].write_text("1024\n")
-    files[1].write_text("N/A\n")  # and the third is listed but not there
-    assert run.card_bytes(files) == 1024
-    assert run.card_bytes(files[1:]) is None

@@ -15,22 +15,20 @@ import json
 import os
 import re
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from workshop import notebooks, profiles
+from workshop import memory, notebooks, profiles
 from workshop.runner import report
 from workshop.runner.result import NOT_RUN, NotebookRun, read_cells
 from workshop.units import GIB, duration
 
 CELL_TIMEOUT = 3600.0  # s; the longest cell on an MI300X trains a LoRA, which is unmeasured
 KERNEL_START_TIMEOUT = 180  # s
-CARDS = "/sys/class/drm/card*/device/mem_info_vram_used"
 BAR = "{desc} {bar:30} {n_fmt}/{total_fmt} cells, {elapsed}"
 
 
@@ -98,7 +96,7 @@ def execute(notebook: Path, *, into: Path, profile: str, cell_timeout: float = C
     bar = {"desc": f"  … {notebook.stem:<18}", "bar_format": BAR, "leave": False, "disable": None}
     problem = ""
     started = time.monotonic()
-    with Memory() as memory:
+    with memory.Sampler() as sampled:
         try:
             papermill.execute_notebook(
                 notebook,
@@ -119,7 +117,7 @@ def execute(notebook: Path, *, into: Path, profile: str, cell_timeout: float = C
     if not problem and (skipped or not cells):
         problem = f"{skipped} of {len(cells)} cells did not run" if cells else "it has no code cell"
     seconds = time.monotonic() - started
-    return NotebookRun(notebook.stem, cells, seconds, problem, memory.peak, memory.card_peak)
+    return NotebookRun(notebook.stem, cells, seconds, problem, sampled.peak, sampled.card_peak)
 
 
 def explain(error: Exception, *, cell_timeout: float) -> str:
@@ -130,83 +128,6 @@ def explain(error: Exception, *, cell_timeout: float) -> str:
         "CellTimeoutError": f"a cell ran for more than {cell_timeout:g} s",
     }
     return known.get(type(error).__name__, f"{type(error).__name__}: {error}")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """The memory in use at a moment."""
-
-    time: float  # s, as time.time()
-    process: int  # bytes, resident, of the kernel and what it started
-    card: int | None  # bytes, on the fullest GPU, by anybody; None where no driver says it
-
-
-class Memory:
-    """Sample, while the block runs, the memory of the kernel and of the whole card."""
-
-    def __init__(self, *, interval: float = 0.2, cards: str = CARDS) -> None:
-        """interval: s between two samples; a peak shorter than that can be missed
-
-        cards: files in which the amdgpu driver says how many bytes of each card are in use
-        """
-        self.samples: list[Sample] = []
-        self._interval = interval
-        self._cards = [Path("/", path) for path in Path("/").glob(cards.lstrip("/"))]
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-
-    def __enter__(self) -> Memory:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    @property
-    def peak(self) -> int:
-        """The most that the kernel held, in bytes."""
-        return max((one.process for one in self.samples), default=0)
-
-    @property
-    def card_peak(self) -> int | None:
-        """The most that was in use on the card, in bytes; None where no driver says it."""
-        return max((one.card for one in self.samples if one.card is not None), default=None)
-
-    def between(self, begin: float, end: float) -> int | None:
-        """The most that was in use between two times, in bytes: on the card if there is one, else of the
-        kernel; None if there is no sample."""
-        during = [one for one in self.samples if begin - self._interval <= one.time <= end + self._interval]
-        return max((one.process if one.card is None else one.card for one in during), default=None)
-
-    def _sample(self) -> None:
-        while not self._stop.wait(self._interval):
-            now, process = time.time(), resident_bytes_of_children()
-            self.samples.append(Sample(now, process, card_bytes(self._cards)))
-
-
-def resident_bytes_of_children() -> int:
-    """Add up the resident memory of this process's children; pages that they share count more than once."""
-    import psutil
-
-    total = 0
-    for process in psutil.Process().children(recursive=True):
-        try:
-            total += process.memory_info().rss
-        except psutil.Error:  # it ended in between
-            continue
-    return total
-
-
-def card_bytes(files: list[Path]) -> int | None:
-    """Return what the driver says is in use on the fullest card, or None where it says nothing."""
-    used = []
-    for file in files:
-        try:
-            used.append(int(file.read_text()))
-        except (OSError, ValueError):  # a guest's driver may list the file and not serve it
-            continue
-    return max(used, default=None)
 
 
 @contextmanager
