@@ -210,13 +210,14 @@ class Sampler:
 
 
 def _resident_of_children() -> int:
-    # Pages that the processes share count more than once.
+    # Pages that the processes share count more than once. A child that has not begun its own program yet is
+    # left out: it still carries this process's command line, and this process's memory.
     import psutil
 
-    total = 0
-    for process in psutil.Process().children(recursive=True):
+    own, total = psutil.Process(), 0
+    for process in own.children(recursive=True):
         with contextlib.suppress(psutil.Error):  # it ended in between
-            total += process.memory_info().rss
+            total += process.memory_info().rss if process.cmdline() != own.cmdline() else 0
     return total
 
 

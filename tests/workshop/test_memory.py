@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -206,6 +207,15 @@ def test_the_driver_says_what_is_used_on_each_card_and_what_it_does_not_serve_is
     found = memory.read_cards(f"{tmp_path}/card*/device/mem_info_vram_used")
     assert [(one.used, one.total) for one in found] == [(1024, 4096), (7, None)]
     assert memory.read_cards(f"{tmp_path}/none*") == []
+
+
+def test_a_child_that_has_not_begun_its_program_is_not_taken_for_this_process_once_more():
+    full = bytearray(b"x") * (400 * MIB)
+    with memory.Sampler(interval=0.001) as sampled:
+        for _ in range(50):
+            subprocess.run([sys.executable, "-S", "-c", ""], check=True)
+    assert len(full) == 400 * MIB
+    assert sampled.samples and sampled.peak < 300 * MIB
 
 
 def test_peak_is_the_largest_sample_on_the_gpu_if_there_is_one() -> None:
