@@ -146,7 +146,7 @@ def measure_dogs(drawn: DogPictures) -> dict[str, float]:
 
     dogs, jumping, others = map(read_all, (drawn.dogs, drawn.jumping, drawn.portraits))
     asked = zip(portrait_captions(len(others)), others, strict=True)
-    followed = [hit for caption, found in asked for hit in reader.followed(caption.named, found).values()]
+    followed = [hit for caption, found in asked for hit in reader.compare(caption.named, found).values()]
     return {
         MARKINGS: _share([has_markings(found) for found in dogs]),
         JUMPING_MARKINGS: _share([has_markings(found) for found in jumping]),

@@ -23,4 +23,4 @@ def test_equal_latents_have_equal_features_and_others_do_not():
 
 def test_the_latent_reader_answers_every_attribute():
     logits = features.LatentReader()(torch.zeros(1, 16, 16, 16))
-    assert len(reader.per_attribute(logits)) == len(reader.CLASSES)
+    assert len(reader.split_by_attribute(logits)) == len(reader.CLASSES)

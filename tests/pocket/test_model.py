@@ -100,13 +100,13 @@ def test_a_missing_reader_says_what_to_do(tmp_path):
 def test_unplaced_people_may_stand_either_way_round():
     named = {"kind": "couple", "left who": "woman", "right who": "man"}
     shown = {"kind": "couple", "left who": "man", "right who": "woman"}
-    assert all(reader.followed(named, shown, placed=False).values())
-    assert sum(reader.followed(named, shown).values()) == 1
+    assert all(reader.compare(named, shown, placed=False).values())
+    assert sum(reader.compare(named, shown).values()) == 1
 
 
 def test_vae_keeps_a_render_recognisable(pipe):
     image = draw.to_image(next(scenes.stream(5, test=True)))
-    x = pictures.pixels([image]).to(pipe.device, pipe.torch_dtype)
+    x = pictures.to_tensor([image]).to(pipe.device, pipe.torch_dtype)
     with torch.no_grad():
         y = pipe.vae.decode(pipe.vae.encode(x)).clamp(-1, 1)
     assert 10 * torch.log10(4 / (y - x).square().mean()) > 24

@@ -1,4 +1,4 @@
-"""How far drawn pictures are from renders of the same scenes, whatever they show: the judge that no training knows.
+"""How far drawn pictures are from renders of the same scenes: the judge that takes no part in training.
 
 The measure is the sliced Wasserstein distance between small patches, for each level of a Laplacian pyramid
 (Karras et al. 2018, "Progressive Growing of GANs", section 5). The finest level holds edges and texture, the

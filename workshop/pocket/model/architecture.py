@@ -2,8 +2,7 @@
 
 Axes: B batch, C channels, H height, W width, S sequence, D width of a token. Source: diffsynth 2.1.12,
 models/qwen_image_dit.py, qwen_image_text_encoder.py, qwen_image_vae.py. The real classes fix their sizes in
-the constructor; what follows repeats those constructors with small numbers and inherits everything that
-computes.
+the constructor. The classes here repeat the constructors with small numbers and inherit every computation.
 
 | | Qwen-Image | pocket |
 |---|---|---|
@@ -16,6 +15,7 @@ computes.
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import torch
 from diffsynth.configs import MODEL_CONFIGS
@@ -24,6 +24,9 @@ from diffsynth.models.general_modules import AdaLayerNorm, RMSNorm, TimestepEmbe
 from diffsynth.models.qwen_image_dit import QwenEmbedRope, QwenImageDiT, QwenImageTransformerBlock
 from diffsynth.models.qwen_image_text_encoder import QwenImageTextEncoder
 from diffsynth.models.qwen_image_vae import QwenImageVAE
+
+if TYPE_CHECKING:
+    from transformers import Qwen2_5_VLConfig
 
 HEADS, HEAD_WIDTH, BLOCKS = 6, 32, 6
 WIDTH = HEADS * HEAD_WIDTH
@@ -73,8 +76,7 @@ class PocketDiT(QwenImageDiT):
 
 
 class PocketTextEncoder(QwenImageTextEncoder):
-    """Qwen2.5-VL at width 192. Without a language head: a picture model reads hidden states, and never
-    needs the next word."""
+    """Qwen2.5-VL at width 192, without a language head: a DiT needs hidden states and never the next word."""
 
     longest_prompt = LONGEST_PROMPT
 
@@ -86,13 +88,13 @@ class PocketTextEncoder(QwenImageTextEncoder):
         self.model = Qwen2_5_VLModel(self.config)
 
 
-def text_encoder_config():  # noqa: ANN201 - transformers is imported inside
-    """The configuration of the pocket Qwen2.5-VL, a transformers.Qwen2_5_VLConfig."""
+def text_encoder_config() -> Qwen2_5_VLConfig:
+    """Return the configuration of the pocket Qwen2.5-VL."""
     from transformers import Qwen2_5_VLConfig
 
     token = {name.strip("<|>"): i for i, name in enumerate(SPECIAL_TOKENS)}
     rope = {"mrope_section": MROPE_SECTIONS, "rope_type": "default", "type": "default"}
-    return Qwen2_5_VLConfig(
+    return Qwen2_5_VLConfig(  # type: ignore[call-arg]  # its base class takes the two that mypy misses
         image_token_id=token["image_pad"],
         video_token_id=token["video_pad"],
         vision_start_token_id=token["vision_start"],
@@ -135,8 +137,7 @@ def text_encoder_config():  # noqa: ANN201 - transformers is imported inside
 
 @cache
 def model_configs() -> tuple[dict, ...]:
-    """The pocket's entries for DiffSynth's MODEL_CONFIGS: each network under the hash of its keys and
-    shapes."""
+    """Return the pocket's entries for MODEL_CONFIGS: each network under the hash of its keys and shapes."""
     with torch.device("meta"):
         networks = {
             "qwen_image_dit": PocketDiT(),
@@ -155,7 +156,6 @@ def model_configs() -> tuple[dict, ...]:
 
 
 def register() -> None:
-    """Make DiffSynth recognise the pocket weights as it recognises the real ones. Calling it again
-    changes nothing."""
+    """Make DiffSynth recognise the pocket weights as it does the real ones; a second call changes nothing."""
     known = {config["model_hash"] for config in MODEL_CONFIGS}
     MODEL_CONFIGS.extend(config for config in model_configs() if config["model_hash"] not in known)

@@ -1,6 +1,6 @@
-"""The attribute reader: a small convolutional network that says what a picture of the pocket world shows.
+"""The attribute reader: a small convolutional network that names what a picture of the pocket world shows.
 
-It makes "did the picture follow the prompt?" a number. It only knows the pocket world; its own accuracy on
+It makes "did the picture follow the prompt?" a number. It knows the pocket world alone. How well it reads
 held-out renders that went through the VAE is measured by `python -m workshop.pocket.measure` and printed
 with every result.
 
@@ -9,7 +9,9 @@ Axes: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +26,14 @@ if TYPE_CHECKING:
     from PIL import Image
 
 CLASSES = {name: ("absent", *values) for name, values in scenes.ATTRIBUTES.items()}
-"""What the reader can answer per attribute: a value, or that pictures of this kind have no such attribute."""
+"""The classes of every attribute: its values, and "absent" for kinds of picture that do not have it."""
 
 WEIGHTS = POCKET / "reader.safetensors"
 
 
 class Residual(torch.nn.Module):
+    """x + conv(silu(conv(silu(norm(x))))), (B, width, H, W)."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = torch.nn.GroupNorm(8, width)
@@ -37,6 +41,7 @@ class Residual(torch.nn.Module):
         self.second = torch.nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, width, H, W) → (B, width, H, W)."""
         return x + self.second(F.silu(self.first(F.silu(self.norm(x)))))
 
 
@@ -49,7 +54,7 @@ class Reader(torch.nn.Module):
         self.stages = torch.nn.Sequential(
             *(
                 torch.nn.Sequential(torch.nn.Conv2d(a, b, 3, stride=2, padding=1), Residual(b))
-                for a, b in zip(widths[:-1], widths[1:], strict=True)
+                for a, b in pairwise(widths)
             )
         )
         self.squeeze = torch.nn.Conv2d(128, 32, 1)
@@ -57,24 +62,25 @@ class Reader(torch.nn.Module):
         self.heads = torch.nn.Linear(320, sum(len(values) for values in CLASSES.values()))
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """(B, 3, 128, 128) in [-1, 1] → logits (B, classes)."""
         x = F.silu(self.squeeze(self.stages(pictures)))
         return self.heads(F.silu(self.hidden(x.flatten(1))))
 
 
-def targets(scene: scenes.Scene) -> list[int]:
-    """The class of every attribute of a scene, in the order of CLASSES."""
+def label_scene(scene: scenes.Scene) -> list[int]:
+    """Return the class of every attribute of a scene, in the order of CLASSES."""
     shown = scenes.attributes(scene)
     return [classes.index(shown.get(name, "absent")) for name, classes in CLASSES.items()]
 
 
-def per_attribute(logits: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Split (B, classes) into one part per attribute."""
+def split_by_attribute(logits: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Split logits (B, classes) into one part per attribute, (B, classes of the attribute)."""
     return logits.split([len(values) for values in CLASSES.values()], dim=1)
 
 
 @cache
 def load(path: Path = WEIGHTS) -> Reader:
-    """The trained reader. Raises FileNotFoundError if its weights are not there."""
+    """Return the trained reader in float32. Raises FileNotFoundError if its weights are not there."""
     from safetensors.torch import load_file
 
     if not path.exists():
@@ -87,16 +93,15 @@ def load(path: Path = WEIGHTS) -> Reader:
 
 
 def read(image: Image.Image) -> dict[str, str]:
-    """What a picture shows, by the names of `scenes.ATTRIBUTES`; attributes that its kind does not have
-    are left out."""
+    """Return what a picture shows: attribute to value, without attributes that its kind does not have."""
     return read_all([image])[0]
 
 
 def read_all(images: list[Image.Image]) -> list[dict[str, str]]:
-    """`read` for several pictures at once. Pictures of another size are resized to 128×128."""
+    """Do `read` for several pictures at once. Pictures of another size are resized to 128×128 px."""
     pixels = np.stack([np.asarray(image.convert("RGB").resize((128, 128))) for image in images])
     pictures = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
-    best = torch.stack([part.argmax(1) for part in per_attribute(load()(pictures))], dim=1)
+    best = torch.stack([part.argmax(1) for part in split_by_attribute(load()(pictures))], dim=1)
     found = [
         {name: values[i] for (name, values), i in zip(CLASSES.items(), row, strict=True)}
         for row in best.tolist()
@@ -104,22 +109,28 @@ def read_all(images: list[Image.Image]) -> list[dict[str, str]]:
     return [{name: value for name, value in row.items() if value != "absent"} for row in found]
 
 
-def followed(named: dict[str, str], shown: dict[str, str], *, placed: bool = True) -> dict[str, bool]:
-    """For each attribute that a prompt names: does the picture show it?
+def compare(named: Mapping[str, str], found: Mapping[str, str], *, placed: bool = True) -> dict[str, bool]:
+    """Return for each attribute that a prompt names whether the picture shows it.
 
-    named: what the caption states; shown: what `read` found; placed: whether the caption says who is left and
-    who is right
+    named: what the caption states, attribute to value; found: what `read` returned
+    placed: whether the caption says who is left; if not, the people may stand either way round, and the
+    better way counts
 
-    If it does not, the two people may stand either way round, and the better way counts.
+    >>> compare({"kind": "dog", "coat": "black"}, {"kind": "dog", "coat": "brown"})
+    {'kind': True, 'coat': False}
     """
-    as_said = {name: shown.get(name) == value for name, value in named.items()}
+    as_named = {name: found.get(name) == value for name, value in named.items()}
     if placed:
-        return as_said
-    other = {name: shown.get(mirrored(name)) == value for name, value in named.items()}
-    return max(as_said, other, key=lambda hits: sum(hits.values()))
+        return as_named
+    mirrored = {name: found.get(mirror(name)) == value for name, value in named.items()}
+    return max(as_named, mirrored, key=lambda hits: sum(hits.values()))
 
 
-def mirrored(name: str) -> str:
-    """The same attribute of the other person; attributes of the whole picture stay."""
+def mirror(name: str) -> str:
+    """Return the same attribute of the other person; attributes of the whole picture stay as they are.
+
+    >>> mirror("left hair"), mirror("background")
+    ('right hair', 'background')
+    """
     side, _, rest = name.partition(" ")
     return {"left": f"right {rest}", "right": f"left {rest}"}.get(side, name)

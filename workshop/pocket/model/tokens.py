@@ -1,5 +1,4 @@
-"""Tokenizer and processor of the pocket model: a byte-level BPE learned from captions, in the files
-Qwen2Tokenizer loads.
+"""The tokenizer, a byte-level BPE learned from captions, and the processor, in the files Qwen's classes load.
 
 The pipeline cuts a fixed number of template tokens off every prompt, counted with the real tokenizer: 34 for
 a prompt, 64 for an edit (diffsynth 2.1.12, pipelines/qwen_image.py). So every word of the two templates has
@@ -36,8 +35,8 @@ EDIT_TEMPLATE = (
 )
 PROMPT_DROP, EDIT_DROP = 34, 64
 SUFFIX_TOKENS = 5
-"""`<|im_end|>`, newline, `<|im_start|>`, `assistant`, newline: they follow every prompt, so they have
-read all of it."""
+"""`<|im_end|>`, newline, `<|im_start|>`, `assistant`, newline: they follow every prompt, so their hidden
+states depend on all of it."""
 
 LONGEST_TOKEN = 16
 """In bytes. Chinese has no spaces: without a limit, whole sentences of frequent captions would become
@@ -48,8 +47,10 @@ PATCH, MERGE, VISION_SIZE = 14, 2, 140
 
 
 def corpus(count: int = 60_000, seed: int = 5) -> Iterator[str]:
-    """Captions in turn of every language, and the words of both templates often enough to become single
-    tokens."""
+    """Yield captions of every language in turn, and the words of both templates.
+
+    The words come often enough to become single tokens.
+    """
     rng = random.Random(seed)
     words = [text for template in (PROMPT_TEMPLATE, EDIT_TEMPLATE) for text in template.split("<|")]
     for i, scene in enumerate(islice(scenes.stream(seed), count)):
@@ -63,7 +64,7 @@ def corpus(count: int = 60_000, seed: int = 5) -> Iterator[str]:
 
 
 def learn() -> tuple[dict[str, int], list[str]]:
-    """Learn the byte-level BPE. returns: token → id, and the merges, most frequent first"""
+    """Learn the byte-level BPE; return the id of every token, and the merges, most frequent first."""
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
     from tokenizers.pre_tokenizers import ByteLevel
     from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
@@ -89,13 +90,13 @@ def learn() -> tuple[dict[str, int], list[str]]:
 
 
 def make_tokenizer() -> Qwen2Tokenizer:
-    """Learn the tokenizer (about half a minute)."""
+    """Learn the tokenizer and return it: about half a minute on one core."""
     from transformers import Qwen2Tokenizer
 
     vocabulary, merges = learn()
     return Qwen2Tokenizer(
         vocab=vocabulary,
-        merges=[tuple(merge.split(" ")) for merge in merges],
+        merges=[tuple(merge.split(" ")) for merge in merges],  # type: ignore[misc]  # pairs, as BPE takes them
         extra_special_tokens=list(SPECIAL_TOKENS[1:]),
         model_max_length=2048,
     )
@@ -111,14 +112,14 @@ def write_tokenizer(tokenizer: Qwen2Tokenizer, folder: Path) -> None:
 
 
 def load_tokenizer(folder: Path) -> Qwen2Tokenizer:
+    """Return the tokenizer in a folder."""
     from transformers import Qwen2Tokenizer
 
     return Qwen2Tokenizer.from_pretrained(folder)
 
 
 def make_processor(tokenizer: Qwen2Tokenizer) -> Qwen2VLProcessor:
-    """The processor that edit models need: pictures become 140×140 pixels whatever size they come in, if
-    they are square."""
+    """Return the processor that edit models need; it makes square pictures of any size 140×140 px."""
     from transformers import Qwen2VLImageProcessor, Qwen2VLProcessor
     from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
 

@@ -32,7 +32,7 @@ class FeatureStage:
         self.network = LatentReader().to(device)
         self.latents = encoded(folder, device)
         self.labels = torch.tensor(
-            [reader.targets(scene) for scene in rendered(folder, PLAIN[0], seed=PLAIN[1])[0]]
+            [reader.label_scene(scene) for scene in rendered(folder, PLAIN[0], seed=PLAIN[1])[0]]
         )
         self.fast_read = compiled(self.network.forward)
 
@@ -41,7 +41,7 @@ class FeatureStage:
         latents = torch.from_numpy(self.latents[chosen]).float().to(self.device)
         latents = latents + 0.5 * torch.rand(self.batch, 1, 1, 1) * torch.randn_like(latents)
         with torch.autocast(self.device, torch.bfloat16):
-            parts = reader.per_attribute(self.fast_read(latents).float())
+            parts = reader.split_by_attribute(self.fast_read(latents).float())
         labels = self.labels[chosen].to(self.device)
         return torch.stack([F.cross_entropy(part, labels[:, i]) for i, part in enumerate(parts)]).mean()
 
@@ -50,8 +50,8 @@ class FeatureStage:
         shown, renders = rendered(self.folder, 200, seed=3, test=True)
         with single_frame():
             latents = load_vae(self.folder).encode(to_tensor(renders[:100])).to(self.device)
-        parts = reader.per_attribute(self.network(latents))
+        parts = reader.split_by_attribute(self.network(latents))
         best = torch.stack([part.argmax(1) for part in parts], dim=1).cpu()
-        labels = torch.tensor([reader.targets(scene) for scene in shown[:100]])
+        labels = torch.tensor([reader.label_scene(scene) for scene in shown[:100]])
         right = (best == labels)[labels > 0]
         return f"{right.float().mean():.4f} of attributes right on held-out latents"

@@ -95,9 +95,9 @@ class ReaderStage:
         self.network = reader.Reader().to(device)
         self.scenes, self.renders = rendered(folder, PLAIN[0], seed=PLAIN[1])
         self.decoded = decoded(folder, device)
-        self.labels = torch.tensor([reader.targets(scene) for scene in self.scenes])
+        self.labels = torch.tensor([reader.label_scene(scene) for scene in self.scenes])
         dogs, self.dogs = marked(folder, device)
-        self.dog_labels = torch.tensor([reader.targets(scene) for scene in dogs])
+        self.dog_labels = torch.tensor([reader.label_scene(scene) for scene in dogs])
         self.fast_read = compiled(self.network.forward)
 
     def loss(self, step: int) -> torch.Tensor:
@@ -110,14 +110,14 @@ class ReaderStage:
         labels = torch.cat([self.labels[np.concatenate([fresh, through])], self.dog_labels[dogs]])
         labels = labels.to(self.device)
         with torch.autocast(self.device, torch.bfloat16):
-            parts = reader.per_attribute(self.fast_read(pictures).float())
+            parts = reader.split_by_attribute(self.fast_read(pictures).float())
         return torch.stack([F.cross_entropy(part, labels[:, i]) for i, part in enumerate(parts)]).mean()
 
     @torch.no_grad()
     def report(self) -> str:
         shown, renders = rendered(self.folder, 200, seed=3, test=True)
-        parts = reader.per_attribute(self.network(to_tensor(renders, self.device)))
+        parts = reader.split_by_attribute(self.network(to_tensor(renders, self.device)))
         best = torch.stack([part.argmax(1) for part in parts], dim=1).cpu()
-        labels = torch.tensor([reader.targets(scene) for scene in shown])
+        labels = torch.tensor([reader.label_scene(scene) for scene in shown])
         right = (best == labels)[labels > 0]
         return f"{right.float().mean():.4f} of attributes right on held-out renders"
