@@ -107,11 +107,12 @@ def _cells(sheet: Sheet, book: Notebook) -> Iterator[Fault]:
     """Compare a sheet's cells and their order with the notebook's."""
     ids = [cell.id for cell in book.cells]
     used = Counter(cell for cue in sheet.cues for cell in cue.cells)
-    for cell in book.code:
-        if cell.id not in used:
-            after = next((one.id for one in reversed(book.code[: book.code.index(cell)])), "the beginning")
+    after = "the beginning"
+    for one in book.code:
+        if one.id not in used:
             remedy = f"Add it to a cue, or write one for it after `{after}`."
-            yield Fault(sheet.path, 0, f"`{cell.id}`", "this code cell has no cue", remedy)
+            yield Fault(sheet.path, 0, f"`{one.id}`", "this code cell has no cue", remedy)
+        after = one.id
     latest = -1
     for cue in sheet.cues:
         for cell in cue.cells:

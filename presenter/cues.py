@@ -202,7 +202,8 @@ def _split(lines: list[Line], mark: str) -> Iterator[tuple[int, str, list[Line]]
 
     What stands before the first heading comes first, without a heading. Lines of code blocks are no headings.
     """
-    number, heading, body, in_code = 0, "", [], False
+    number, heading, in_code = 0, "", False
+    body: list[Line] = []
     for line in lines:
         in_code ^= line[1].lstrip().startswith("```")
         if line[1].startswith(mark) and not in_code:

@@ -270,7 +270,8 @@ def _pocket() -> Iterator[Fact]:
     counts = {part.role: _parameters(model, part) for part in model.files if part.parameters}
     for role, count in counts.items():
         yield _fact(f"pocket.{role}.parameters", count, format_count, source=IN_FILES)
-    whole = None if None in counts.values() else sum(counts.values())
+    known = [count for count in counts.values() if count is not None]
+    whole = sum(known) if len(known) == len(counts) else None
     yield _fact("pocket.parameters", whole, format_count, source=IN_FILES)
     size = None if whole is None else 2 * whole  # bf16
     yield _fact("pocket.size", size, lambda count: f"{count / 1e6:.0f} MB", source=IN_FILES)

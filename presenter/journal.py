@@ -217,12 +217,12 @@ def _closed(stretch: Stretch, at: float) -> Stretch:
     return replace(stretch, ended=at)
 
 
-def _turn(talk: Talk, at: float, **changes: str) -> Talk:
-    """Close the open stretch and open the next one with changes; a talk that is not running stays so."""
+def _turn(talk: Talk, at: float, *, cue: str = "", kind: str = "") -> Talk:
+    """Close the open stretch and open one of another cue or kind; a talk that is not running stays so."""
     if not talk.running:
         return talk
     last = talk.stretches[-1]
-    following = replace(last, began=at, **changes)
+    following = Stretch(cue or last.cue, kind or last.kind, at)
     return replace(talk, stretches=(*talk.stretches[:-1], _closed(last, at), following))
 
 

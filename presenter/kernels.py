@@ -11,7 +11,7 @@ import os
 from collections.abc import MutableMapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 STARTUP = Path(__file__).with_name("startup.py")
 # s between two cells of a kernel: a person does not press the keys faster than this, and a kernel starts a
@@ -54,6 +54,17 @@ class Run:
     state: str = "running"  # then "done", "failed", "interrupted", "out of memory" or "died"
     error: str = ""
     message: str = ""
+
+
+class Outcome(NamedTuple):
+    """How a run ended; the fields are those of Run."""
+
+    state: str
+    error: str = ""
+    message: str = ""
+
+
+DIED = Outcome("died")
 
 
 def report_cells(environment: MutableMapping[str, str], *, log: Path) -> None:
@@ -124,9 +135,9 @@ class Kernels:
         if event.event == "pre":
             return self._begin(event)
         if event.event == "post":
-            return self._end(event.pid, event.at, cell=event.cell, **find_outcome(event))
+            return self._end(event.pid, event.at, find_outcome(event), cell=event.cell)
         if event.event == "stop":  # if a cell is running, the kernel was restarted in the middle of it
-            return self._end(event.pid, event.at, state="died")
+            return self._end(event.pid, event.at, DIED)
         return None
 
     @property
@@ -144,35 +155,41 @@ class Kernels:
         lost = [
             pid for pid, index in self._running.items() if not is_alive(pid, since=self.runs[index].began)
         ]
-        return [run for pid in lost if (run := self._end(pid, now, state="died"))]
+        return [run for pid in lost if (run := self._end(pid, now, DIED))]
 
     def _begin(self, event: Event) -> Run:
-        self._end(event.pid, event.at, state="died")  # a cell before this one of which no end was written
+        self._end(event.pid, event.at, DIED)  # a cell before this one of which no end was written
         queued = event.at - self._ended.get(event.pid, 0.0) < QUEUED
         run = Run(Path(event.notebook).stem, event.cell, event.pid, event.at, queued)
         self._running[event.pid] = len(self.runs)
         self.runs.append(run)
         return run
 
-    def _end(self, pid: int, at: float, *, cell: str = "", **outcome: str) -> Run | None:
+    def _end(self, pid: int, at: float, outcome: Outcome, *, cell: str = "") -> Run | None:
         index = self._running.get(pid)
         if index is None or cell not in ("", self.runs[index].cell):  # a blank cell ends without a beginning
             return None
         del self._running[pid]
         self._ended[pid] = at
-        self.runs[index] = replace(self.runs[index], ended=at, **outcome)
+        self.runs[index] = replace(
+            self.runs[index],
+            ended=at,
+            state=outcome.state,
+            error=outcome.error,
+            message=outcome.message,
+        )
         return self.runs[index]
 
 
-def find_outcome(event: Event) -> dict[str, str]:
-    """Return the fields of a Run that say how it ended."""
+def find_outcome(event: Event) -> Outcome:
+    """Find from its last event how a run ended."""
     if event.memory:
         state = "out of memory"
     elif event.error == "KeyboardInterrupt":
         state = "interrupted"
     else:
         state = "failed" if event.error else "done"
-    return {"state": state, "error": event.error, "message": event.message}
+    return Outcome(state, event.error, event.message)
 
 
 def is_alive(pid: int, *, since: float) -> bool:

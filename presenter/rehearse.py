@@ -50,7 +50,8 @@ def rehearse(
 
     Raises ValueError as workshop.runner.run.run does.
     """
-    failed, measured = 0, []
+    failed = 0
+    measured: list[Cells] = []
     for number in range(1, times + 1):
         folder = output / str(number)
         with memory.Sampler() as sampled:

@@ -335,10 +335,14 @@ def _spread_breaks(plan: Plan, breaks: Sequence[float]) -> tuple[Break, ...]:
     placed: list[Break] = []
     for number, minutes in enumerate(breaks, start=1):
         time = plan.total * number / (len(breaks) + 1)
-        door = min(doors, key=lambda item, time=time: abs(item.begins - time))
+        door = _find_nearest(doors, time)
         doors.remove(door)
         placed.append(Break(minutes, door.cue.name))
     return tuple(placed)
+
+
+def _find_nearest(items: Sequence[Item], time: float) -> Item:
+    return min(items, key=lambda item: abs(item.begins - time))
 
 
 def describe_changes(treatments: Mapping[str, str], *, few: bool = False) -> str:

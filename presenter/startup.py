@@ -21,9 +21,10 @@ def _startup(names: dict) -> None:
             spec = importlib.util.spec_from_file_location(
                 "presenter_hook", Path(__file__).with_name("hook.py")
             )
-            hook = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(hook)
-            hook.install(shell, log=log)
+            if spec and spec.loader:  # there always is one for a file of Python
+                hook = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(hook)
+                hook.install(shell, log=log)
     finally:
         if before:
             exec(compile(Path(before).read_bytes(), before, "exec"), names)

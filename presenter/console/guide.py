@@ -120,7 +120,7 @@ def _sentence(view: View) -> Part:
             f"{view.plan.minutes:g} minutes, {len(view.path)} cues{start}. The clock starts when you do."
         )
         return {"sentence": minutes, "accept": False}
-    if not talk.running:
+    if talk.ended is not None:
         took = clock((talk.ended - talk.began) / MINUTE)
         return {"sentence": f"The talk has ended after {took}.", "accept": False}
     if talk.pause:

@@ -11,7 +11,7 @@ import pytest
 
 from presenter import journal
 from presenter.console import pages
-from tests.support.server import TOKEN, Server, assert_strict, jar
+from tests.support.server import TOKEN, Server, assert_strict, jar, log_in
 
 ROUTES = ("/presenter", "/presenter/stage", "/presenter/stream", "/presenter/page/console.js")
 
@@ -33,9 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def cookies(server: Server) -> dict[str, str]:
-    """Log in as a browser does, by the address with the token."""
-    _, headers, _ = server.ask("GET", f"/presenter?token={TOKEN}")
-    found = dict(re.match(r"([^=]+)=([^;]+)", line).groups() for line in headers.get_all("Set-Cookie"))
+    found = log_in(server)
     assert "_xsrf" in found and len(found) == 2
     return found
 

@@ -22,7 +22,7 @@ from presenter.console import addresses, pages, phone
 from presenter.console.phone import Key, Phone
 from presenter.console.talk import Console
 from presenter.material import Material
-from tests.support.server import TOKEN, Server, assert_strict, jar
+from tests.support.server import PATIENCE, TOKEN, Server, assert_strict, jar, log_in
 from workshop.profiles import REPO
 
 LAPTOP = "10.11.12.13"  # no address of this machine, so the page is on the loopback, as behind an ssh tunnel
@@ -77,12 +77,12 @@ class Listener:
             done = work()
             return await done if asyncio.iscoroutine(done) else done
 
-        return asyncio.run_coroutine_threadsafe(inside(), self.loop).result(30)
+        return asyncio.run_coroutine_threadsafe(inside(), self.loop).result(PATIENCE)
 
     def close(self) -> None:
         self.do(self.phone.close)
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(30)
+        self.thread.join(PATIENCE)
         self.loop.close()
 
     @property
@@ -103,7 +103,7 @@ Answer = tuple[int, http.client.HTTPMessage, bytes]
 
 def ask(port: int, method: str, path: str, *, body: Any = None, **headers: str) -> Answer:
     """Ask the loopback once; of a stream, read what it begins with."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         sent = body if body is None or isinstance(body, bytes) else json.dumps(body)
         connection.request(method, path, body=sent, headers=headers)
@@ -271,7 +271,7 @@ def test_body_that_is_no_object_does_no_harm(
 
 def test_large_body_is_refused_before_it_is_read(driving: Listener) -> None:
     origin = {"Host": driving.phone.host, "Origin": f"http://{driving.phone.host}"}
-    connection = http.client.HTTPConnection("127.0.0.1", driving.phone.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", driving.phone.port, timeout=PATIENCE)
     # Only announced: a server that closes on bytes it has not read resets the connection.
     connection.request("POST", f"/{driving.key}/act", headers=origin | {"Content-Length": "5000"})
     with connection.getresponse() as answer:
@@ -280,7 +280,7 @@ def test_large_body_is_refused_before_it_is_read(driving: Listener) -> None:
 
 
 def stream_of(listener: Listener) -> http.client.HTTPConnection:
-    connection = http.client.HTTPConnection("127.0.0.1", listener.phone.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", listener.phone.port, timeout=PATIENCE)
     connection.request("GET", f"/{listener.key}/stream", headers={"Host": listener.phone.host})
     return connection
 
@@ -433,7 +433,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def told(server: Server) -> dict[str, Any]:
     """Read off the second screen how to get to the phone page."""
-    connection = http.client.HTTPConnection("localhost", server.port, timeout=30)
+    connection = http.client.HTTPConnection("localhost", server.port, timeout=PATIENCE)
     connection.request("GET", "/presenter/stream", headers={"Authorization": f"token {TOKEN}"})
     with connection.getresponse() as answer:
         while answer.readline() != b"event: phone\n":
@@ -487,8 +487,7 @@ def test_jupyter_has_no_phone_page_and_the_phone_nothing_of_jupyter(server: Serv
 def test_new_key_needs_login_and_the_xsrf_token(server: Server) -> None:
     before = told(server)["url"]
     asked = {"do": "renew"}
-    _, headers, _ = server.ask("GET", f"/presenter?token={TOKEN}")
-    cookies = dict(re.match(r"([^=]+)=([^;]+)", line).groups() for line in headers.get_all("Set-Cookie"))
+    cookies = log_in(server)
     assert server.ask("POST", "/presenter/phone", body=asked)[0] == 403
     assert server.ask("POST", "/presenter/phone", body=asked, Cookie=jar(cookies))[0] == 403
     own = {"Cookie": jar(cookies), "X_XSRFToken": cookies["_xsrf"]}

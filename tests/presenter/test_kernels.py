@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from jupyter_client.manager import KernelManager
@@ -18,7 +19,7 @@ from traitlets.config import Config
 
 from presenter import hook, kernels
 
-START_TIMEOUT = 120  # s
+PATIENCE = 180  # s; a kernel on a busy machine
 HUNGRY = "class OutOfMemoryError(RuntimeError): pass\nraise OutOfMemoryError('HIP out of memory. Tried…')"
 
 
@@ -38,7 +39,7 @@ class Kernel:
     def connect(self) -> None:
         self.client = self.manager.blocking_client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=START_TIMEOUT)
+        self.client.wait_for_ready(timeout=PATIENCE)
 
     def send(self, source: str, *, cell: str = "") -> str:
         """Ask for a cell's execution as JupyterLab does, with its id in the metadata."""
@@ -55,7 +56,7 @@ class Kernel:
 
     def reply(self, request: str) -> dict:
         while True:
-            reply = self.client.get_shell_msg(timeout=START_TIMEOUT)
+            reply = self.client.get_shell_msg(timeout=PATIENCE)
             if reply["parent_header"].get("msg_id") == request:
                 return reply["content"]
 
@@ -67,13 +68,14 @@ class Kernel:
         return new
 
     def wait_for(self, kind: str) -> kernels.Event:
-        limit = time.monotonic() + START_TIMEOUT
+        limit, seen = time.monotonic() + PATIENCE, []
         while time.monotonic() < limit:
             for event in self.events():
+                seen.append(event)
                 if event.event == kind:
                     return event
             time.sleep(0.02)
-        raise AssertionError(f"no {kind} event came")
+        raise AssertionError(f"no {kind} event came in {PATIENCE} s, but {seen}")
 
     def stop(self) -> None:
         self.client.stop_channels()
@@ -107,6 +109,16 @@ def nothing_unread(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("kernel").events()
 
 
+def wait_until(found: Callable[[], Any]) -> Any:
+    """Wait until a function returns something true, and return that."""
+    limit = time.monotonic() + PATIENCE
+    while time.monotonic() < limit:
+        if value := found():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"nothing came in {PATIENCE} s, but {found()!r}")
+
+
 def short(events: list[kernels.Event]) -> list[tuple[str, str]]:
     return [(event.event, event.cell) for event in events]
 
@@ -116,12 +128,12 @@ def event(kind: str, *, at: float = 1000.0, pid: int = 1, cell: str = "", **more
 
 
 def test_first_cell_of_a_new_kernel_is_seen(start: Callable[..., Kernel]) -> None:
-    kernel = start()
+    kernel, before = start(), time.time()
     kernel.run("1 + 1", cell="first")
     assert short(kernel.events()) == [("start", ""), ("pre", "first"), ("post", "first")]
     (run,) = kernel.kernels.runs
     assert (run.notebook, run.cell, run.state) == ("02_inference", "first", "done")
-    assert 0 <= run.ended - run.began < 60 and abs(time.time() - run.began) < 60
+    assert before <= run.began <= run.ended <= time.time()
 
 
 def test_notebook_finds_no_trace_of_the_hook(kernel: Kernel) -> None:
@@ -156,10 +168,11 @@ def test_only_the_first_line_of_an_error_is_kept(kernel: Kernel) -> None:
     assert kernel.kernels.runs[-1].message == "x" * hook.MESSAGE_LENGTH
 
 
-def test_interrupt_is_told_from_an_error(kernel: Kernel) -> None:
-    request = kernel.send("import time\ntime.sleep(60)", cell="long")
-    kernel.wait_for("pre")
-    time.sleep(0.2)  # into the sleep
+def test_interrupt_is_told_from_an_error(kernel: Kernel, tmp_path: Path) -> None:
+    asleep = tmp_path / "asleep"
+    source = f"import pathlib, time\npathlib.Path({str(asleep)!r}).touch()\ntime.sleep(3600)"
+    request = kernel.send(source, cell="long")
+    wait_until(asleep.exists)
     kernel.manager.interrupt_kernel()
     kernel.reply(request)
     kernel.wait_for("post")
@@ -190,7 +203,7 @@ def test_order_is_kept_under_heavy_output(kernel: Kernel) -> None:
     loud = "import sys\nfor _ in range(200): print('x' * 500); print('y' * 500, file=sys.stderr)"
     last = [kernel.send(loud, cell=name) for name in names][-1]
     seen: list[tuple[str, str]] = []
-    limit = time.monotonic() + START_TIMEOUT
+    limit = time.monotonic() + PATIENCE
     while len(seen) < 2 * len(names) and time.monotonic() < limit:
         seen += short(kernel.events())
         time.sleep(0.02)
@@ -199,16 +212,15 @@ def test_order_is_kept_under_heavy_output(kernel: Kernel) -> None:
     assert kernel.tail.unreadable == 0
 
 
-def test_cells_that_waited_are_told_from_cells_run_by_hand(kernel: Kernel) -> None:
-    for name in ("by hand", "next by hand"):
-        time.sleep(2 * kernels.QUEUED)
-        kernel.run("1 + 1", cell=name)
-    last = [kernel.send("1 + 1", cell=name) for name in ("run all 1", "run all 2", "run all 3")][-1]
-    kernel.reply(last)
-    kernel.events()
-    queued = {run.cell: run.queued for run in kernel.kernels.runs}
-    assert not queued["by hand"] and not queued["next by hand"]
-    assert queued["run all 2"] and queued["run all 3"]
+def test_cells_that_waited_are_told_from_cells_run_by_hand() -> None:
+    seen, at = kernels.Kernels(), 1000.0
+    for cell, pause in (("by hand", 9.0), ("next by hand", 0.5), ("run all 1", 0.01), ("run all 2", 0.02)):
+        at += pause
+        seen.see(event("pre", at=at, cell=cell))
+        seen.see(event("post", at=at + 3.0, cell=cell))
+        at += 3.0
+    queued = {run.cell: run.queued for run in seen.runs}
+    assert queued == {"by hand": False, "next by hand": False, "run all 1": True, "run all 2": True}
 
 
 def test_restarted_kernel_is_followed_from_its_first_cell(start: Callable[..., Kernel]) -> None:
@@ -226,16 +238,12 @@ def test_restarted_kernel_is_followed_from_its_first_cell(start: Callable[..., K
 
 def test_killed_kernel_is_noticed_from_outside(start: Callable[..., Kernel]) -> None:
     kernel = start()
-    kernel.send(
-        "import os, signal, time\ntime.sleep(0.5)\nos.kill(os.getpid(), signal.SIGKILL)", cell="fatal"
-    )
+    pid = kernel.wait_for("start").pid
+    kernel.send("import time\ntime.sleep(3600)", cell="fatal")
     kernel.wait_for("pre")
     assert kernel.kernels.end_lost(now=time.time()) == []  # it still runs
-    limit = time.monotonic() + 30
-    lost: list[kernels.Run] = []
-    while not lost and time.monotonic() < limit:
-        time.sleep(0.1)
-        lost = kernel.kernels.end_lost(now=time.time())
+    os.kill(pid, signal.SIGKILL)
+    lost = wait_until(lambda: kernel.kernels.end_lost(now=time.time()))
     assert [(run.cell, run.state) for run in lost] == [("fatal", "died")]
     assert short(kernel.events()) == []  # it said nothing
     assert kernel.kernels.end_lost(now=time.time()) == []  # and is told once
@@ -268,7 +276,7 @@ def test_terminal_runs_only_the_startup_file_of_before(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONSTARTUP": str(own)}
     kernels.report_cells(environment, log=log)
     done = subprocess.run(
-        [sys.executable, "-i"], input="", env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-i"], input="", env=environment, capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.stdout == "mine\n", done.stderr
     assert log.read_text(encoding="utf-8") == ""
@@ -301,17 +309,16 @@ def test_full_disk_does_not_stop_a_cell(tmp_path: Path, monkeypatch: pytest.Monk
     following.before(SimpleNamespace(cell_id="first"))
 
 
-def test_event_costs_at_most_20_microseconds(tmp_path: Path) -> None:
-    measured = hook.Hook(str(tmp_path / "events.jsonl"))
-    info = SimpleNamespace(cell_id="strength-grid")
-    costs = []
-    for _ in range(20):
-        begin = time.perf_counter()
-        for _ in range(100):
-            measured.before(info)
-        costs.append((time.perf_counter() - begin) / 100)
-    cost = statistics.median(costs)  # other programs may take the core for a while
-    assert cost <= 20e-6, f"{cost * 1e6:.1f} µs an event"
+def test_event_is_one_write_to_a_file_that_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    following = hook.Hook(str(tmp_path / "events.jsonl"))
+    calls: list[str] = []
+    write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(hook.os, "write", lambda file, line: calls.append("write") or write(file, line))
+        for name in ("open", "fsync"):
+            patch.setattr(hook.os, name, lambda *_, name=name: calls.append(name))
+        following.before(SimpleNamespace(cell_id="strength-grid"))
+    assert calls == ["write"]
 
 
 def test_tail_gives_a_line_only_when_it_is_whole(tmp_path: Path) -> None:

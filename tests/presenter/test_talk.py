@@ -245,7 +245,8 @@ class Presenter:
     def _pass(self, minutes: float, *, word: str) -> None:
         self.room.turn(60 * minutes)
         self.due += 60 * minutes
-        self.console.wait_text("sentence", f"{word}, {minutes:g}:0")
+        so_far = f"document.getElementById('sentence').innerText.match(/^{word}, (\\d+):/)?.[1]"
+        self.console.wait(f"{so_far} >= {minutes:g}")
 
     def _rescue(self) -> None:
         """Put the fallback of a cell that failed on the projector."""
@@ -295,7 +296,7 @@ def test_whole_talk_with_a_failure_and_a_cut_ends_on_time(room: Room, browser: B
     talk = journal.fold(acts)
     took = (talk.ended - talk.began) / 60
     assert room.minutes - SPARE <= took <= room.minutes + 1, presenter.accepted
-    assert talk.breaks(now=talk.ended) == pytest.approx(60 * BREAK, abs=30)
+    assert 60 * BREAK <= talk.breaks(now=talk.ended) < 60 * (BREAK + SPARE)
     sheets = cues.read_all(room.sheets)
     must = {cue.name for sheet in sheets for cue in sheet.cues if cue.priority == "must"}
     assert must <= set(talk.spent(now=talk.ended))

@@ -43,14 +43,15 @@ class Tab:
     """One page of the browser."""
 
     def __init__(self, address: str, *, domains: tuple[str, ...] = DOMAINS) -> None:
-        self.socket = websocket.create_connection(address, suppress_origin=True, timeout=60)
+        self.socket = websocket.create_connection(address, suppress_origin=True, timeout=PATIENCE)
         self.numbers = itertools.count(1)
         self.said: list[dict] = []
         self.asked: list[str] = []  # addresses that the page has loaded
         for domain in domains:
             self.call(f"{domain}.enable")
 
-    def call(self, method: str, **parameters: Any) -> dict:
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Call a method of the DevTools protocol, and take in what the page says meanwhile."""
         number = next(self.numbers)
         self.socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while True:
@@ -64,6 +65,7 @@ class Tab:
                 return message["result"]
 
     def size(self, width: int, height: int) -> None:
+        """Make the page this large, in px."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -73,11 +75,16 @@ class Tab:
         )
 
     def js(self, expression: str) -> Any:
+        """Evaluate an expression in the page."""
         found = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
     def wait(self, expression: str) -> Any:
+        """Wait until an expression is true in the page; an error counts as not yet.
+
+        Raises AssertionError, with what the page shows and what it said last, after PATIENCE.
+        """
         limit = time.monotonic() + PATIENCE
         while time.monotonic() < limit:
             value = self.js(f"(() => {{ try {{ return {expression} }} catch {{ return null }} }})()")
@@ -88,15 +95,19 @@ class Tab:
         raise AssertionError(f"never true: {expression}; said last: {self.said[-2:]}; the page: {page}")
 
     def text(self, element: str) -> str:
+        """Return an element's text."""
         return self.js(f"document.getElementById('{element}').innerText")
 
     def sees(self, element: str) -> bool:
+        """Return whether an element is visible."""
         return self.js(f"document.getElementById('{element}').checkVisibility()")
 
     def wait_text(self, element: str, text: str) -> None:
+        """Wait until an element's text has this in it."""
         self.wait(f"document.getElementById('{element}').innerText.includes({json.dumps(text)})")
 
     def key(self, key: str, *, modifiers: int = 0) -> None:
+        """Press a key and let it go."""
         code = KEYS.get(key) or (ord(key.upper()) if key.isalnum() else 0)
         typed = {"text": "\r" if key == "Enter" else key} if len(key) == 1 or key == "Enter" else {}
         shared = {"key": key, "windowsVirtualKeyCode": code, "modifiers": modifiers}
@@ -104,6 +115,7 @@ class Tab:
         self.call("Input.dispatchKeyEvent", type="keyUp", **shared)
 
     def click(self, expression: str) -> None:
+        """Click on the element that an expression gives."""
         box = self.js(
             f"(() => {{ const element = {expression}; element.scrollIntoView({{block: 'center'}});"
             " return element.getBoundingClientRect().toJSON() })()"
@@ -113,6 +125,7 @@ class Tab:
             self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **where)
 
     def picture(self, name: str) -> None:
+        """Keep a picture of the page, if WORKSHOP_SCREENSHOTS names a folder."""
         folder = Path(os.environ.get("WORKSHOP_SCREENSHOTS") or "/dev/null")
         if folder.is_dir():
             shot = self.call("Page.captureScreenshot", format="png")["data"]
@@ -123,13 +136,16 @@ class Browser:
     """Chromium without a window."""
 
     def __init__(self, profile: Path, *flags: str) -> None:
+        assert CHROMIUM, "no Chromium here: apt-get install chromium"
         command = [CHROMIUM, *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"]
-        silent = subprocess.DEVNULL
-        self.process = subprocess.Popen(command, stdout=silent, stderr=silent, start_new_session=True)
+        log = profile / "log"
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
         port = profile / "DevToolsActivePort"
         limit = time.monotonic() + PATIENCE
         while not (port.exists() and port.read_text().strip()):
-            assert time.monotonic() < limit and self.process.poll() is None, "Chromium did not start"
+            if time.monotonic() > limit or self.process.poll() is not None:
+                raise AssertionError(f"Chromium did not start:\n{log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.1)
         self.port = port.read_text().split()[0]
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/json/version", timeout=PATIENCE) as answer:
@@ -137,11 +153,8 @@ class Browser:
         self.tabs: list[Tab] = [self.whole]
 
     def open(self, address: str, size: tuple[int, int]) -> Tab:
-        asked = {
-            "url": "about:blank",
-            "newWindow": True,
-        }  # as on two screens: none of them is in the background
-        target = self.whole.call("Target.createTarget", **asked)["targetId"]
+        """Open a page in a window of its own, as on two screens: so no page is in the background."""
+        target = self.whole.call("Target.createTarget", url="about:blank", newWindow=True)["targetId"]
         tab = Tab(f"ws://127.0.0.1:{self.port}/devtools/page/{target}")
         self.tabs.append(tab)
         tab.size(*size)
@@ -149,10 +162,11 @@ class Browser:
         return tab
 
     def close(self) -> None:
+        """Close the pages and end the browser."""
         for tab in self.tabs:
             tab.socket.close()
         os.killpg(self.process.pid, signal.SIGTERM)  # its own group: Chromium is many processes
-        self.process.wait(30)
+        self.process.wait(PATIENCE)
 
 
 class Lab:
@@ -191,4 +205,5 @@ class Lab:
 
 
 def open_page(browser: Browser, server: Server, path: str, size: tuple[int, int]) -> Tab:
+    """Open a page of the server, logged in."""
     return browser.open(f"http://localhost:{server.port}/{path}?token={TOKEN}", size)

@@ -41,7 +41,7 @@ Raw = dict[str, Any]
 
 def make_notebook() -> Raw:
     """Make a notebook with what students must not get, and with what they need."""
-    cells = [
+    cells: list[tuple[str, str, str, Raw]] = [
         ("markdown", "title", LESSON, {}),
         ("code", "settings", PARAMETERS[0], {"tags": ["nbval-skip", *PARAMETERS[1]]}),
         ("markdown", "question", "## Draw\n\n$$x_\\sigma = \\sigma\\,\\mathrm{noise}$$", {}),

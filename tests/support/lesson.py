@@ -30,11 +30,14 @@ CUE = """## `{cells}` · {title}
 - How many? — Three.
 
 """
+GO_ON = "go-on"  # a file beside the notebooks; until it is there, the cell `slow` runs
+SLOW = f"import os, time\nwhile not os.path.exists({GO_ON!r}): time.sleep(0.05)"
 OPENING = "## Before you start\n\n- [ ] Water\n\n## Opening\n\nHello.\n\n"
 CLOSING = "## Closing\n\nThank you.\n"
 
 
 def cue(cells: str, title: str, *, minutes: float = 2, priority: str = "must", **more: str) -> str:
+    """Write a cue of a sheet; `cells` are ids with backticks and commas between them."""
     least = minutes / 2
     values = {"if_cut": "skip", "fallback": "–"} | more
     first = cells.partition("`")[0]
@@ -61,7 +64,7 @@ def write_lesson(folder: Path, *, scale: float = 1.0) -> tuple[Path, Path]:
     write_book(
         books / "01_first.ipynb",
         hello="print('hello')",
-        slow="import time\ntime.sleep(5)",
+        slow=SLOW,
         names="name = '<img src=x onerror=alert(1)>'",
         breaks="1 / 0",
         extra="print('extra')",
@@ -71,7 +74,8 @@ def write_lesson(folder: Path, *, scale: float = 1.0) -> tuple[Path, Path]:
 
 
 def write_book(path: Path, **sources: str) -> None:
-    cells = [
+    """Write a notebook of code cells, given as ids and sources."""
+    cells: list[dict[str, object]] = [
         {
             "cell_type": "code",
             "id": name,

@@ -13,7 +13,7 @@ def write(path: Path, *cells: str | tuple[str, list[str]]) -> Path:
 
     A pair is a cell's text and its tags.
     """
-    written = []
+    written: list[dict[str, object]] = []
     for number, cell in enumerate(cells):
         source, tags = cell if isinstance(cell, tuple) else (cell, [])
         kind = "markdown" if source.startswith("#") else "code"

@@ -18,7 +18,7 @@ from presenter.journal import Act
 from tests.support.lesson import write_lesson
 
 TOKEN = "the-key-of-the-house"
-START_TIMEOUT = 180  # s; JupyterLab on a busy machine
+PATIENCE = 180  # s; JupyterLab on a busy machine
 
 
 class Server:
@@ -34,27 +34,28 @@ class Server:
         self.port = 0  # any; a restart takes the same again
 
     def start(self) -> None:
-        told = [
+        """Start it, and wait until it answers; after a stop, on the same port as before."""
+        settings = [
             f"--{name}={folder}"
             for name, folder in (("talk", self.talk), ("cues", self.sheets), ("notebooks", self.books))
         ]
-        told += [f"--PresenterConsole.pictures={self.folder / 'pictures'}"]
-        told += [f"--PresenterConsole.runtimes={self.folder / 'runtimes.json'}"]
-        told += [f"--IdentityProvider.token={TOKEN}"]
-        told += ["--no-browser", f"--port={self.port}", "--allow-root"]
+        settings += [f"--PresenterConsole.pictures={self.folder / 'pictures'}"]
+        settings += [f"--PresenterConsole.runtimes={self.folder / 'runtimes.json'}"]
+        settings += [f"--IdentityProvider.token={TOKEN}"]
+        settings += ["--no-browser", f"--port={self.port}", "--allow-root"]
         own = {
             f"JUPYTER_{name}_DIR": str(self.folder / name.lower()) for name in ("CONFIG", "RUNTIME", "DATA")
         }
         code = "import sys; from presenter.console.lab import main; sys.exit(main(sys.argv[1:]))"
         with self.log.open("ab") as log:
-            command = [sys.executable, "-c", code, *self.words, *told]
+            command = [sys.executable, "-c", code, *self.words, *settings]
             self.process = subprocess.Popen(
                 command, env=os.environ | own, stdout=log, stderr=log, cwd=self.folder
             )
         self.port = self._port()
 
     def _port(self) -> int:
-        limit = time.monotonic() + START_TIMEOUT
+        limit = time.monotonic() + PATIENCE
         while time.monotonic() < limit and self.process.poll() is None:
             for file in (self.folder / "runtime").glob(f"jpserver-{self.process.pid}.json"):
                 try:
@@ -65,8 +66,14 @@ class Server:
         raise AssertionError(f"the server did not start:\n{self.log.read_text(encoding='utf-8')}")
 
     def stop(self) -> None:
+        """End it, by force if it does not end by itself."""
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def ask(
         self, method: str, path: str, *, body: Any = None, token: str = "", **headers: str
@@ -75,7 +82,7 @@ class Server:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if token:
             sent["Authorization"] = f"token {token}"
-        connection = http.client.HTTPConnection("localhost", self.port, timeout=30)
+        connection = http.client.HTTPConnection("localhost", self.port, timeout=PATIENCE)
         try:
             connection.request(method, path, body=None if body is None else json.dumps(body), headers=sent)
             answer = connection.getresponse()
@@ -85,14 +92,24 @@ class Server:
             connection.close()
 
     def act(self, **asked: Any) -> tuple[int, str]:
+        """Ask for an act as the page does; return the status and the message."""
         status, _, body = self.ask("POST", "/presenter/act", body=asked, token=TOKEN)
         return status, json.loads(body).get("message", "")
 
     def acts(self) -> list[Act]:
+        """Read the acts of its talk."""
         return journal.read(self.talk / journal.JOURNAL)[0]
 
 
+def log_in(server: Server) -> dict[str, str]:
+    """Log in as a browser does, by the address with the token; return the cookies."""
+    _, headers, _ = server.ask("GET", f"/presenter?token={TOKEN}")
+    pairs = [line.partition(";")[0].partition("=") for line in headers.get_all("Set-Cookie") or []]
+    return {name: value for name, _, value in pairs}
+
+
 def jar(cookies: dict[str, str]) -> str:
+    """Write cookies as a browser sends them."""
     return "; ".join(f"{name}={value}" for name, value in cookies.items())
 
 
