@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,14 @@ from workshop import notebooks
 from workshop.preflight import DIFFSYNTH
 from workshop.profiles import REPO
 
+WORKSHOP = REPO / "workshop"
+OWN = WORKSHOP / "pocket" / "training"  # trains a DiT of its own, which has more to it than DiffSynth's
 SOURCES = [
     *notebooks.find(),
     *(
-        REPO / "workshop" / f"{name}.py"
-        for name in ("drawing", "exercises", "playground", "loading", "lora", "guards")
+        path
+        for path in sorted(WORKSHOP.rglob("*.py"))
+        if OWN not in path.parents and "diffsynth" in path.read_text(encoding="utf-8")
     ),
 ]
 UNKNOWN = object()  # what only exists once weights are loaded
@@ -101,7 +103,7 @@ def keywords(target: Any) -> set[str] | None:
 
 
 @pytest.fixture(scope="module")
-def roots() -> Iterator[dict[str, Any]]:
+def roots() -> dict[str, Any]:
     import torch
     from diffsynth.models.qwen_image_vae import QwenImageVAE
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
@@ -113,7 +115,7 @@ def roots() -> Iterator[dict[str, Any]]:
         pipe.dit = architecture.PocketDiT()
         pipe.vae = QwenImageVAE(**architecture.VAE_KWARGS)
     pipe.scheduler.set_timesteps(2, dynamic_shift_len=64)  # sigmas and timesteps exist from then on
-    yield {"pipe": pipe, "dit": pipe.dit, "scheduler": pipe.scheduler}
+    return {"pipe": pipe, "dit": pipe.dit, "scheduler": pipe.scheduler}
 
 
 def judge(source: str, roots: dict[str, Any]) -> Contract:

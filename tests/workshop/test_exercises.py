@@ -51,7 +51,12 @@ def test_what_the_notebooks_share_imports_neither_torch_nor_diffsynth() -> None:
             "An Asian man in a dark gray suit at a table, holding red flowers",
             (PIPE,),
         ),
-        ("bytes a token", lambda text: None, lambda t: len(t.encode()) / exercises.tokens(PIPE, t), (PIPE,)),
+        (
+            "bytes a token",
+            lambda text: None,
+            lambda t: len(t.encode()) / exercises.count_tokens(PIPE, t),
+            (PIPE,),
+        ),
         ("hidden characters", "한국어", "한\u200b국어", ("한국어", PIPE)),
     ],
 )
@@ -70,7 +75,7 @@ def test_no_answer_makes_a_check_raise(name: str, capsys: pytest.CaptureFixture[
 
 
 def test_a_check_of_an_unknown_exercise_lists_the_right_ones() -> None:
-    with pytest.raises(ValueError, match="no exercise named 'tea'. These are: fill the card, GB to GiB"):
+    with pytest.raises(ValueError, match=r"no exercise named 'tea'. These are: fill the card, GB to GiB"):
         exercises.check("tea", None)
 
 
@@ -82,7 +87,7 @@ def test_more_pipelines_than_fit_do_not_solve_the_first_exercise(capsys: pytest.
 
 
 def test_a_sample_file_is_whole_until_it_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    path = exercises.sample_weights()
+    path = exercises.write_sample()
     assert "a whole file with 2 tensors" in verdict("cut a file", path, capsys=capsys)
     path.write_bytes(path.read_bytes()[:-8])
     assert "✓ solved" in verdict("cut a file", path, capsys=capsys)

@@ -1,0 +1,15 @@
+"""The notebooks' exercises: one file a notebook, which says what each exercise expects.
+
+`check` prints yours beside what is expected, and never raises for a wrong answer.
+"""
+
+# ruff: noqa: I001 the exercises are entered in the order of the notebooks
+from __future__ import annotations
+
+from workshop.exercises import setup, inference, lora, multilingual, edit, multi_image, training
+from workshop.exercises.multilingual import count_tokens
+from workshop.exercises.setup import write_sample
+from workshop.exercises.verdict import JUDGES, check
+
+__all__ = ["JUDGES", "check", "count_tokens", "write_sample"]
+__all__ += ["edit", "inference", "lora", "multi_image", "multilingual", "setup", "training"]
