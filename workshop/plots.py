@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from workshop import gallery
 
 if TYPE_CHECKING:
-    from IPython.display import Markdown
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -57,14 +56,6 @@ def show(figure: Figure, *, alt: str) -> None:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110, bbox_inches="tight")
     gallery.show(Image.open(file), alt=alt)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> Markdown:
-    """Lay rows out as a table for the notebook; the first column is text, the others are set right."""
-    from IPython.display import Markdown
-
-    lines = [header, [":--", *["--:"] * (len(header) - 1)], *rows]
-    return Markdown("\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines))
 
 
 def _axes(*, height: float) -> tuple[Figure, Axes]:

@@ -77,7 +77,7 @@ SAID = {  # what must be in a cell's output, word for word
     ("05_edit", "reference-picture"): "image_face: ",
     ("05_edit", "share-free"): "the same object in both: text_encoder, vae; held once, that saves ",
     ("05_edit", "identity-count"): "guessing evenly among the values would keep 34 %",
-    ("05_edit", "f2p-count"): "without F2P | with F2P",
+    ("05_edit", "f2p-count"): "<th>without F2P</th>",
     ("06_multi_image", "people"): "image_man: ",
     ("06_multi_image", "room"): "In memory now: Qwen-Image-Edit, Qwen-Image-Edit-2509",
     ("06_multi_image", "seeds-count"): "Both people, all four seeds: **",
@@ -89,7 +89,7 @@ SAID = {  # what must be in a cell's output, word for word
     ("07_training", "once-saved"): "s are saved (computed)",
     ("07_training", "curve"): "in 250 steps",
     ("07_training", "after-dogs"): "72 tensors are patched by LoRA",
-    ("07_training", "numbers"): "| a dog is jumping: it jumps |",
+    ("07_training", "numbers"): "<th>a dog is jumping: it jumps</th>",
     ("07_training", "forget-count"): "although no portrait was trained on",
 }
 # Keys as hubs and clouds write them, and assignments to a name that speaks of one.

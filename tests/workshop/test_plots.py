@@ -9,11 +9,6 @@ import pytest
 from workshop import plots
 
 
-def test_a_table_is_markdown_with_one_line_a_row() -> None:
-    lines = plots.table(("a", "b"), [("x", 1), ("y", 2)]).data.splitlines()
-    assert lines == ["| a | b |", "| :-- | --: |", "| x | 1 |", "| y | 2 |"]
-
-
 @pytest.mark.parametrize(
     "plot",
     [

@@ -11,12 +11,14 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from tests.support.notebooks import PARAMETERS
 from workshop.runner import report, run
+from workshop.runner.result import CellRun, NotebookRun
 
 TELLS = """
 import os, json
@@ -195,6 +197,21 @@ def test_report_shows_every_picture_with_its_prompt_and_says_whose_it_is(good: R
     assert "Pictures by the pocket model" in good.page
     alts = [alt for _, alt in Links(good.page).sources]
     assert alts == ["two people", "large", "a drawn dog"]
+
+
+def test_report_shows_a_table_with_what_it_needs_of_its_html_and_no_more(tmp_path: Path) -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame({"levels": {"<b>seed 3</b>": 2.5}})
+    page = frame.to_html().replace("<td>", "<td onclick='alert(1)'>") + "<script>alert(2)</script>"
+    shown = {"output_type": "display_data", "data": {"text/html": page}}
+    cell = CellRun(7, "how-far", "How far apart?", "frame", "ran", 0.1, outputs=[shown])
+    run_of_one = NotebookRun("01_tells", [cell], 1.0)
+    report.write([run_of_one], output=tmp_path, profile="pocket", started=datetime(2026, 1, 1))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<figcaption>How far apart? (cell 7)</figcaption>" in page
+    assert "<th>&lt;b&gt;seed 3&lt;/b&gt;</th>" in page and "<td>2.5</td>" in page
+    assert "alert" not in page and "<style" not in page.partition("<body>")[2]
 
 
 def test_report_embeds_a_large_picture_smaller(good: Ran) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 WIDEST = 640  # image px; larger pictures are embedded smaller, their files lie beside the report
+TABLE = {"table", "thead", "tbody", "tr", "th", "td"}  # what is kept of a DataFrame's HTML
 PACKAGES = ("torch", "torchvision", "diffsynth", "transformers", "numpy", "pillow", "ipykernel", "papermill")
 MADE_BY = {
     "pocket": "Pictures by the pocket model: a miniature with Qwen-Image's architecture, trained for this "
@@ -49,11 +50,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Output:
-    """What a cell showed: the gallery's own HTML, or a plot."""
+    """What a cell showed: the gallery's own HTML, a table, or a plot."""
 
     html: Markup | None = None
+    table: Markup | None = None
     data: str = ""  # of a plot, as a data: address
-    alt: str = ""
+    alt: str = ""  # of a plot or a table: where it stands
 
 
 def write(runs: Sequence[NotebookRun], *, output: Path, profile: str, started: datetime) -> Path:
@@ -200,16 +202,19 @@ def _outputs(run: NotebookRun) -> list[Output]:
 
 
 def _shown(cell: CellRun) -> list[Output]:
+    import nh3
     from markupsafe import Markup
 
     found = []
+    words = f"{cell.heading} (cell {cell.number})".strip()
     for output in cell.outputs:
         data = output.get("data", {})
         page = data.get("text/html", "")
         if "<figure" in page and "<script" not in page:
             found.append(Output(Markup(page)))  # the gallery wrote it, and escaped what is in it
+        elif 'class="dataframe"' in page:
+            found.append(Output(table=Markup(nh3.clean(page, tags=TABLE, attributes={})), alt=words))
         elif "image/png" in data:
-            words = f"{cell.heading} (cell {cell.number})".strip()
             png = data["image/png"].replace("\n", "")
             found.append(Output(data=f"data:image/png;base64,{png}", alt=words))
     return found
