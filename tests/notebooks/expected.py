@@ -1,0 +1,75 @@
+"""What each notebook must show and say when it has run on the pocket profile."""
+
+from __future__ import annotations
+
+# Pictures of the model that a cell must show; every other cell shows none.
+PICTURES: dict[str, dict[str, int]] = {
+    "01_setup": {},
+    "02_inference": {
+        "first-picture": 1,
+        "steps-grid": 6,
+        "seed-grid": 4,
+        "guidance-grid": 4,
+        "denoise-pictures": 8,
+    },
+    "03_lora": {"after": 2, "zoom": 2, "strength-grid": 6, "stack-pictures": 4},
+    "04_multilingual": {"pictures-grid": 4, "mix-pictures": 3},
+    "05_edit": {
+        "reference-picture": 1,
+        "edit-first": 2,
+        "identity-seeds": 5,
+        "guidance-grid": 4,
+        "f2p-seeds": 10,
+    },
+    "06_multi_image": {
+        "people": 2,
+        "couple-draw": 3,
+        "seeds-grid": 4,
+        "pose-grid": 2,
+        "fail-grid": 4,
+    },
+    "07_training": {"before-dogs": 4, "after-dogs": 4, "jumping": 4, "forget": 4, "sweep-steps": 2},
+}
+PLOTS: dict[str, set[str]] = {
+    "01_setup": set(),
+    "02_inference": {"steps-curve", "denoise-curve"},
+    "03_lora": {"strength-curve"},
+    "04_multilingual": {"tokens-bars", "embed-matrix"},
+    "05_edit": set(),
+    "06_multi_image": set(),
+    "07_training": {"data-pictures", "train", "curve"},
+}
+SAID = {  # what must be in a cell's output, word for word
+    ("01_setup", "verdict"): "You are ready, with the pocket model",
+    ("02_inference", "predict-parameters"): "20,430,401,088",
+    ("02_inference", "count-parameters"): "ratio 1.0000",
+    ("02_inference", "seed-repeat"): "differs by **0.0**",
+    ("02_inference", "denoise-equal"): "every pixel: True",
+    ("02_inference", "bill"): "69,710,262,451",
+    ("03_lora", "matrix-count"): "262,144",
+    ("03_lora", "real-count"): "720 modules\npredicted 235,929,600, counted 235,929,600, ratio 1.0000",
+    ("03_lora", "file-facts"): "ratio 1.0000",
+    ("03_lora", "hot-load"): "72 tensors are patched by LoRA",
+    ("03_lora", "clear"): "every bit: True",
+    ("03_lora", "permanent"): "equal to the merged picture: True",
+    ("03_lora", "reload"): "every bit: True",
+    ("04_multilingual", "follow-count"): "Followed, by the reader:",
+    ("04_multilingual", "embed-reading"): "Between languages **",
+    ("05_edit", "reference-picture"): "image_face: ",
+    ("05_edit", "share-free"): "the same object in both: text_encoder, vae; held once, that saves ",
+    ("05_edit", "identity-count"): "guessing evenly among the values would keep 34 %",
+    ("05_edit", "f2p-count"): "<th>without F2P</th>",
+    ("06_multi_image", "people"): "image_man: ",
+    ("06_multi_image", "room"): "In memory now: Qwen-Image-Edit, Qwen-Image-Edit-2509",
+    ("06_multi_image", "seeds-count"): "Both people, all four seeds: **",
+    ("06_multi_image", "count-bill"): "69,710,262,451",
+    ("06_multi_image", "count-loaded"): "2 pipelines of the pocket model: ",
+    ("07_training", "data-check"): "0 faults in 5 rows",
+    ("07_training", "steps-count"): "the real DiT: 235,929,600 numbers",
+    ("07_training", "train"): "train 250/250",
+    ("07_training", "once-saved"): "s are saved (computed)",
+    ("07_training", "curve"): "in 250 steps",
+    ("07_training", "after-dogs"): "72 tensors are patched by LoRA",
+    ("07_training", "numbers"): "<th>a dog is jumping: it jumps</th>",
+    ("07_training", "forget-count"): "although no portrait was trained on",
+}
