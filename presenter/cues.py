@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workshop import profiles
+from workshop import files
 
 CUES = Path(__file__).with_name("cues")
 COLUMNS = ("minutes", "least", "priority", "if cut", "fallback")
@@ -129,7 +129,7 @@ class Fault:
     remedy: str
 
     def __str__(self) -> str:
-        place = f"{profiles.shown(self.file)}{f':{self.line}' if self.line else ''}"
+        place = f"{files.shorten(self.file)}{f':{self.line}' if self.line else ''}"
         return f"{place}: {f'{self.cue}: ' if self.cue else ''}{self.what}. {self.remedy}"
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from presenter import cues, fallbacks, runtimes
 from presenter.runtimes import Runtime
-from workshop import gallery, memory, notebooks, profiles
+from workshop import files, gallery, memory, notebooks, profiles
 from workshop.files import REPO
 from workshop.runner import run
 from workshop.units import GIB, duration
@@ -128,8 +128,8 @@ def keep_results(
     names |= {path.stem for path in (folder / "pictures" / profile.name).glob("*.png")}
     kept, missing = fallbacks.keep_pictures(names - {""}, folder, profile=profile)
     count = sum(len(cells) for cells in found.values())
-    words = f"Kept the runtimes of {count} cells in {profiles.shown(runtimes.FILE)}"
-    words += f" and {len(kept)} fallback pictures in {profiles.shown(gallery.FALLBACK)}."
+    words = f"Kept the runtimes of {count} cells in {files.shorten(runtimes.FILE)}"
+    words += f" and {len(kept)} fallback pictures in {files.shorten(gallery.FALLBACK)}."
     return words + (f" No picture was drawn for: {', '.join(missing)}." if missing else "")
 
 

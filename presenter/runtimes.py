@@ -42,7 +42,7 @@ def read(file: Path | None = None) -> Table:
             for label, books in raw.items()
         }
     except (ValueError, TypeError, AttributeError) as error:
-        what = f"{profiles.shown(file)} is damaged ({error})"
+        what = f"{files.shorten(file)} is damaged ({error})"
         raise ValueError(f"{what}. Fetch it again, or delete it and rehearse.") from error
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import notebooks
-from workshop import profiles
+from workshop import files, profiles
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def repo() -> Path:
-    return profiles.REPO
+    return files.REPO
 
 
 @pytest.fixture(autouse=True)

@@ -74,7 +74,7 @@ def versions(wanted: list[Requirement], *, python: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def direct() -> list[Requirement]:
-    from workshop.profiles import REPO
+    from workshop.files import REPO
 
     project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return [Requirement(text) for text in project["dependencies"] + project["optional-dependencies"]["test"]]

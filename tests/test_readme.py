@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from workshop import notebooks
-from workshop.profiles import REPO
+from workshop.files import REPO
 
 README = (REPO / "README.md").read_text(encoding="utf-8")
 

@@ -14,6 +14,11 @@ POCKET = REPO / "data" / "pocket"  # the weights that the repository ships
 PART = ".part"  # the end of a file's name while it is being written
 
 
+def shorten(path: Path) -> str:
+    """Write a path for reading: from the repository if it is inside, the same on every machine."""
+    return path.relative_to(REPO).as_posix() if path.is_relative_to(REPO) else str(path)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Write a file beside `path` that takes its place when all of it is on the disk.

@@ -18,7 +18,7 @@ from workshop import files, profiles
 if TYPE_CHECKING:
     from PIL import Image
 
-FALLBACK = profiles.REPO / "data" / "fallback"
+FALLBACK = files.REPO / "data" / "fallback"
 SHOWN = 384  # CSS px a small picture is enlarged to: 128 image px then read from the last row
 WIDEST = 768  # image px; a larger picture is embedded smaller, the file keeps every pixel
 PACKAGES = ("torch", "diffsynth", "transformers")
@@ -26,7 +26,7 @@ PACKAGES = ("torch", "diffsynth", "transformers")
 
 def folder(profile: profiles.Profile | None = None) -> Path:
     """Return where pictures of a profile go: pictures/<profile>, or below WORKSHOP_PICTURES."""
-    root = Path(os.environ.get("WORKSHOP_PICTURES") or profiles.REPO / "pictures")
+    root = Path(os.environ.get("WORKSHOP_PICTURES") or files.REPO / "pictures")
     return root.expanduser().absolute() / (profile or profiles.current()).name
 
 
@@ -91,7 +91,7 @@ def load(name: str, *, profile: profiles.Profile | None = None) -> Image.Image:
     """
     own = folder(profile) / f"{_checked(name)}.png"
     shipped = FALLBACK / own.name
-    own_place, shipped_place = profiles.shown(own), profiles.shown(shipped)
+    own_place, shipped_place = files.shorten(own), files.shorten(shipped)
     if own.is_file():
         print(f"{name}: your own picture, {own_place}")
         return _open(own)

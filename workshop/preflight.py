@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
+from workshop import files, notebooks, profiles
 from workshop import models as catalogue
-from workshop import notebooks, profiles
 from workshop.training import dataset
 from workshop.units import GB, GIB, gb
 
@@ -174,8 +174,8 @@ def _file(model: catalogue.Model, part: catalogue.Part, profile: profiles.Profil
         return Check(name, False, text, profile.remedy(model.name), needed(model))
     paths = catalogue.paths(model, part, profile.models)
     count = sum(path.stat().st_size for path in paths)
-    files = f"{len(paths)} file{'s' if len(paths) > 1 else ''}"
-    return Check(name, True, f"{files}, {gb(count)}", needed=needed(model))
+    amount = f"{len(paths)} file{'s' if len(paths) > 1 else ''}, {gb(count)}"
+    return Check(name, True, amount, needed=needed(model))
 
 
 def _dog(profile: profiles.Profile) -> Check:
@@ -229,7 +229,7 @@ def _from_huggingface(repo: str, target: Path, patterns: list[str]) -> None:
 
 def _fetch_dog(profile: profiles.Profile) -> None:
     folder = dataset.folder(dataset.DOG, profile)
-    print(f"{dataset.DOG_REPO}: a few pictures, from modelscope to {profiles.shown(folder)}")
+    print(f"{dataset.DOG_REPO}: a few pictures, from modelscope to {files.shorten(folder)}")
     _make(folder)
     try:
         _dog_from_modelscope(dataset.DOG_REPO, folder)
@@ -278,7 +278,7 @@ def download(names: Sequence[str] = (), *, profile: profiles.Profile, source: st
     room = _disk(profile, total)
     if wanted and not room.ok:
         raise DownloadError(f"The disk is too small: {room.found}. To do: {room.remedy}.")
-    where = profiles.shown(profile.models)
+    where = files.shorten(profile.models)
     for number, (model, part, found) in enumerate(wanted, 1):
         size = gb(_to_fetch(model, part, profile))
         print(f"{number}/{len(wanted)} {model.repo} {part.pattern}: about {size} from {source} to {where}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workshop import models as catalogue
-from workshop.files import POCKET, REPO
+from workshop.files import POCKET, REPO, shorten
 from workshop.units import GIB
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Profile:
     def __str__(self) -> str:
         return (
             f"Profile {self.name}: {self.label} on {self.device}, {self.dtype_name}, "
-            f"{self.size}×{self.size} px, because {self.reason}. Weights: {shown(self.models)}"
+            f"{self.size}×{self.size} px, because {self.reason}. Weights: {shorten(self.models)}"
         )
 
 
@@ -154,11 +154,6 @@ def find_gpu() -> tuple[Gpu | None, str]:
         return None, f"{sign} is there, but torch fails ({type(error).__name__}: {error})"
     stack = f"ROCm {torch.version.hip}" if torch.version.hip else f"CUDA {torch.version.cuda}"
     return Gpu(card.name, stack, card.total_memory), ""
-
-
-def shown(path: Path) -> str:
-    """Write a path for reading: from the repository if it is inside, the same on every machine."""
-    return path.relative_to(REPO).as_posix() if path.is_relative_to(REPO) else str(path)
 
 
 def register_pocket() -> None:

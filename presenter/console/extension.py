@@ -36,7 +36,7 @@ from presenter.console.handlers import (
 )
 from presenter.console.talk import Console
 from presenter.material import Material
-from workshop import gallery, notebooks, profiles
+from workshop import files, gallery, notebooks, profiles
 from workshop.files import REPO
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class PresenterConsole(ExtensionApp):
         self.settings["presenter_console"] = self.console
         if not self.phone:
             self.console.board.show("phone", phone.OFF)
-        self.log.info("The console follows the kernels; the talk is kept in %s", profiles.shown(folder))
+        self.log.info("The console follows the kernels; the talk is kept in %s", files.shorten(folder))
 
     def initialize_handlers(self) -> None:
         """Lay out the addresses."""

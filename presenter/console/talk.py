@@ -15,7 +15,7 @@ from presenter.journal import Act, Journal
 from presenter.kernels import Kernels, Run, Tail
 from presenter.material import Material
 from presenter.schedule import FULL, MINUTES
-from workshop import gallery, profiles
+from workshop import files, gallery
 from workshop.memory import Reading
 
 ACTS = "begin, go, pause, resume, accept, keep, stage, level, follow, end, undo"  # what a page can ask for
@@ -185,7 +185,7 @@ def read_picture_words(path: Path) -> dict[str, str]:
     returns: alt and caption; or missing, what to do if there is no such picture
     """
     if not path.is_file():
-        return {"missing": f"{profiles.shown(path)} is not there: presenter rehearse --apply makes it"}
+        return {"missing": f"{files.shorten(path)} is not there: presenter rehearse --apply makes it"}
     from PIL import Image
 
     with Image.open(path) as image:

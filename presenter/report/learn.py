@@ -15,7 +15,7 @@ from presenter.report.tables import tabulate_cells
 from presenter.report.talk import Row, TalkReport, count_of
 from presenter.runtimes import Runtime
 from presenter.schedule import FULL
-from workshop import files, profiles
+from workshop import files
 
 # A cue shown for less than HURRIED of its least minutes was skipped through, and for more than DRAGGED times
 # its minutes forgotten; nothing is learned from either.
@@ -79,7 +79,7 @@ def write_back(reports: Sequence[TalkReport], *, label: str) -> list[str]:
     found, changes = learn_seconds(reports), learn_minutes(reports)
     runtimes.write(label, found)
     cells = count_of(sum(len(one) for one in found.values()), "cell")
-    lines = [f"Kept the seconds of {cells} of the {label} in {profiles.shown(runtimes.FILE)}."]
+    lines = [f"Kept the seconds of {cells} of the {label} in {files.shorten(runtimes.FILE)}."]
     if not changes:
         return [*lines, "No cue asks for other minutes than it has."]
     material = reports[0].material
@@ -88,7 +88,7 @@ def write_back(reports: Sequence[TalkReport], *, label: str) -> list[str]:
         return [*lines, "No minutes were changed, for the check would then fail:", *map(str, faults)]
     for sheet in material.sheets:
         _rewrite(sheet, changes)
-    folder = profiles.shown(material.sheets[0].path.parent)
+    folder = files.shorten(material.sheets[0].path.parent)
     lines.append(f"Changed the minutes of {count_of(len(changes), 'cue')} in {folder}:")
     return [*lines, *(f"  {line}" for line in list_changes(material, changes))]
 

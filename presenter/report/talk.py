@@ -17,7 +17,7 @@ from presenter.journal import Act, Stretch, Talk
 from presenter.kernels import FAILURES, Kernels, Run, Tail
 from presenter.material import Material
 from presenter.schedule import CUT, MINUTES, Item, Plan, Programme
-from workshop import profiles
+from workshop import files
 from workshop.units import MINUTE, clock
 
 NOTED = 0.5  # minutes beyond its plan from which a cue is named in the summary
@@ -176,7 +176,7 @@ def find_folders(names: Sequence[str], *, talks: Path = journal.TALKS) -> list[P
     if not names:
         held = [one for one in there if _fold(one).began is not None]
         if not held:
-            none = f"No talk in {profiles.shown(talks)} has begun yet"
+            none = f"No talk in {files.shorten(talks)} has begun yet"
             raise ValueError(f"{none}. Hold one: presenter lab, then Start on its page.")
         return held[-1:]
     found = []

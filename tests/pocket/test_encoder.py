@@ -27,8 +27,8 @@ def test_hidden_states_equal_those_of_the_transformers_class(encoder):
 def test_vision_patches_equal_the_processors():
     from PIL import Image
 
+    from workshop.files import POCKET
     from workshop.pocket.model.tokens import load_tokenizer, make_processor
-    from workshop.profiles import POCKET
 
     tokenizer = load_tokenizer(POCKET / "Qwen" / "Qwen-Image" / "tokenizer")
     picture = np.random.default_rng(0).integers(0, 255, (128, 128, 3), dtype=np.uint8)

@@ -8,7 +8,7 @@ import random
 import pytest
 from PIL import Image
 
-from workshop import loading, looking, profiles, prompts
+from workshop import files, loading, looking, prompts
 from workshop.pocket.measure import __main__ as command
 from workshop.pocket.measure import base, family, pictures
 from workshop.pocket.world import captions, draw, scenes
@@ -16,7 +16,7 @@ from workshop.pocket.world import captions, draw, scenes
 
 @pytest.fixture(scope="module")
 def report() -> dict:
-    return json.loads((profiles.POCKET / "report.json").read_text(encoding="utf8"))
+    return json.loads((files.POCKET / "report.json").read_text(encoding="utf8"))
 
 
 def person(**attributes: str) -> dict[str, str]:
@@ -88,7 +88,7 @@ def test_the_report_gives_every_figure_of_the_card(report):
 
 
 def test_the_model_card_gives_the_figures_of_the_report(report, tmp_path):
-    card = (profiles.POCKET / "README.md").read_text(encoding="utf8")
+    card = (files.POCKET / "README.md").read_text(encoding="utf8")
     assert command.write_table(report) in card
     copy = tmp_path / "README.md"
     copy.write_text(card, encoding="utf8")

@@ -11,12 +11,12 @@ from diffsynth.configs import MODEL_CONFIGS
 from diffsynth.core.loader.file import hash_model_file
 from PIL import Image
 
-from workshop import profiles, prompts
+from workshop import files, prompts
 from workshop.pocket.measure import pictures
 from workshop.pocket.model import architecture, reader, tokens
 from workshop.pocket.world import draw, scenes
 
-BASE = profiles.POCKET / "Qwen" / "Qwen-Image"
+BASE = files.POCKET / "Qwen" / "Qwen-Image"
 WEIGHTS = {
     "qwen_image_dit": BASE / "transformer" / "diffusion_pytorch_model.safetensors",
     "qwen_image_text_encoder": BASE / "text_encoder" / "model.safetensors",
@@ -43,7 +43,7 @@ def test_rope_axes_fill_the_heads():
 
 def test_base_weights_fit_in_32_megabytes_and_all_data_in_80():
     assert sum(path.stat().st_size for path in WEIGHTS.values()) <= 32e6
-    assert sum(path.stat().st_size for path in profiles.POCKET.parent.rglob("*") if path.is_file()) <= 80e6
+    assert sum(path.stat().st_size for path in files.POCKET.parent.rglob("*") if path.is_file()) <= 80e6
 
 
 def test_the_templates_are_as_long_as_the_pipeline_believes():
@@ -73,7 +73,7 @@ def test_the_tokenizer_gives_every_workshop_prompt_back(text: str):
 def test_the_processor_loads_and_shows_25_image_tokens():
     from transformers import Qwen2VLProcessor
 
-    processor = Qwen2VLProcessor.from_pretrained(profiles.POCKET / "Qwen" / "Qwen-Image-Edit" / "processor")
+    processor = Qwen2VLProcessor.from_pretrained(files.POCKET / "Qwen" / "Qwen-Image-Edit" / "processor")
     for size in ((128, 128), (384, 384)):
         batch = processor(
             text=[tokens.EDIT_TEMPLATE.format("a dog")], images=[Image.new("RGB", size)], return_tensors="pt"

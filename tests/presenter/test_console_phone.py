@@ -23,7 +23,7 @@ from presenter.console.phone import Key, Phone
 from presenter.console.talk import Console
 from presenter.material import Material
 from tests.support.server import PATIENCE, TOKEN, Server, assert_strict, jar, log_in
-from workshop.profiles import REPO
+from workshop.files import REPO
 
 LAPTOP = "10.11.12.13"  # no address of this machine, so the page is on the loopback, as behind an ssh tunnel
 

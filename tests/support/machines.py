@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from workshop.profiles import POCKET, Profile
+from workshop.files import POCKET
+from workshop.profiles import Profile
 
 MACHINE = Profile("pocket", "cpu", "float32", 128, POCKET, "the tests need no more")
 REAL = Profile("mi300x", "cuda", "bfloat16", 1328, POCKET, "the tests pretend")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from workshop import notebooks
+from workshop.files import REPO
 from workshop.preflight import DIFFSYNTH
-from workshop.profiles import REPO
 
 WORKSHOP = REPO / "workshop"
 OWN = WORKSHOP / "pocket" / "training"  # trains a DiT of its own, which has more to it than DiffSynth's

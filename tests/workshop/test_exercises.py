@@ -14,7 +14,7 @@ from tests.support.machines import MACHINE
 from tests.support.people import MAN, SQUARE, WOMAN
 from tests.support.verdicts import verdict
 from workshop import exercises, loading, models, prompts
-from workshop.profiles import POCKET
+from workshop.files import POCKET
 from workshop.units import GIB
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from PIL import Image
 
 from tests.support.people import MAN, SQUARE, WOMAN
 from workshop import guards, models, prompts
+from workshop.files import POCKET
 from workshop.pocket.world import captions, scenes
-from workshop.profiles import POCKET
 
 
 class Words:

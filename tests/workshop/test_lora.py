@@ -14,7 +14,8 @@ import pytest
 
 from tests.support.fake_weights import safetensors
 from workshop import drawing, exercises, loading, looking, lora, models, playground
-from workshop.profiles import POCKET, Profile
+from workshop.files import POCKET
+from workshop.profiles import Profile
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_weights import file_names, fill, safetensors, small_catalogue
-from workshop import models, notebooks, preflight, profiles
+from workshop import files, models, notebooks, preflight, profiles
 from workshop.preflight import Check
 from workshop.profiles import Gpu, Profile
 from workshop.training import dataset
@@ -32,7 +32,7 @@ def machine(monkeypatch, tmp_path) -> Profile:
     monkeypatch.setenv("WORKSHOP_MODELS", str(tmp_path))
     monkeypatch.delenv("WORKSHOP_PROFILE", raising=False)
     fill(tmp_path)
-    shutil.copytree(profiles.REPO / "data" / "dog", tmp_path / dataset.DOG_REPO)
+    shutil.copytree(files.REPO / "data" / "dog", tmp_path / dataset.DOG_REPO)
     return profiles.choose("mi300x")
 
 
@@ -212,7 +212,7 @@ def hub(monkeypatch) -> Hub:
 
 
 def copy_dog(repo: str, target: Path) -> None:
-    shutil.copytree(profiles.REPO / "data" / "dog", target, dirs_exist_ok=True)
+    shutil.copytree(files.REPO / "data" / "dog", target, dirs_exist_ok=True)
 
 
 def test_a_download_fetches_everything_when_nothing_is_there(machine, hub, capsys):

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.fake_weights import fill, small_catalogue
 from tests.support.machines import MACHINE, REAL
-from workshop import models, profiles
+from workshop import files, models, profiles
 from workshop.profiles import Gpu
 from workshop.units import GIB
 
@@ -209,8 +209,8 @@ def test_the_dtype_is_torchs():
 
 
 def test_paths_in_the_repository_read_the_same_on_every_machine(tmp_path):
-    assert profiles.shown(profiles.REPO / "data" / "pocket") == "data/pocket"
-    assert profiles.shown(tmp_path) == str(tmp_path)
+    assert files.shorten(files.REPO / "data" / "pocket") == "data/pocket"
+    assert files.shorten(tmp_path) == str(tmp_path)
 
 
 def test_missing_lists_problems_of_a_pipelines_parts_wherever_they_come_from(machine):

@@ -16,7 +16,8 @@ from tests.support.machines import MACHINE
 from tests.support.people import MAN, WOMAN
 from tests.support.verdicts import verdict
 from workshop import drawing, guards, loading, looking, models, prompts
-from workshop.profiles import POCKET, Profile
+from workshop.files import POCKET
+from workshop.profiles import Profile
 
 if TYPE_CHECKING:
     from diffsynth.pipelines.qwen_image import QwenImagePipeline

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from workshop import exercises, playground, profiles
+from workshop import exercises, files, playground, profiles
 from workshop.training import checkpoint, dataset, live, loop, losses
 from workshop.training.checkpoint import TrainingError
 from workshop.training.dataset import DataSet
@@ -40,7 +40,7 @@ def data_in(folder: Path, *lines: str, header: str = "image,prompt") -> DataSet:
 
 
 def test_the_dog_of_this_repository_is_without_fault() -> None:
-    folder = profiles.REPO / "data" / "dog"
+    folder = files.REPO / "data" / "dog"
     data = DataSet(folder, folder / "metadata.csv")
     assert dataset.problems(data) == []
     assert len(data.rows()) == 5 and sum(path.stat().st_size for path in folder.iterdir()) < 60_000
@@ -173,7 +173,7 @@ def test_faulty_data_end_the_command_before_torch_is_imported(tmp_path: Path) ->
         str(tmp_path / "run"),
     ]
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=profiles.REPO
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=files.REPO
     )
     assert done.stdout.endswith("1 False\n"), done.stderr
     assert "the data set has 2 faults:" in done.stderr
@@ -183,7 +183,7 @@ def test_faulty_data_end_the_command_before_torch_is_imported(tmp_path: Path) ->
 
 def test_the_same_name_means_the_dog_that_belongs_to_the_profile(tmp_path: Path) -> None:
     real = SimpleNamespace(name="mi300x", models=tmp_path, size=1328)
-    assert dataset.folder("dog", profiles.choose("pocket")) == profiles.REPO / "data" / "dog"
+    assert dataset.folder("dog", profiles.choose("pocket")) == files.REPO / "data" / "dog"
     assert dataset.folder("dog", real) == tmp_path / "Artiprocher" / "dataset_dog"
     with pytest.raises(TrainingError, match="Get it: python -m workshop download dog"):
         loop.demand_data(make_parser().parse_args([]), real)
@@ -197,7 +197,7 @@ def test_every_flag_is_explained_in_one_line_and_without_torch() -> None:
         "import sys; from workshop.training.flags import make_parser; make_parser(); "
         "print('torch' in sys.modules)"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=profiles.REPO)
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=files.REPO)
     assert said.stdout == "False\n", said.stderr
     actions = {action.dest: action for action in make_parser()._actions if action.dest != "help"}
     assert actions.keys() == set(FLAGS)
@@ -374,8 +374,8 @@ def test_what_is_encoded_gives_the_loss_of_the_picture_itself(unstopped: Path) -
     pipe = loading.read_parts("Qwen-Image", ("dit", "text_encoder", "vae", "tokenizer"), profile=profile)
     module = make_module(pipe, make_parser().parse_args([*SMALL]))
     items = dataset.Encoded(unstopped / dataset.ENCODED)
-    row = DataSet(profiles.REPO / "data" / "dog", profiles.REPO / "data" / "dog" / "metadata.csv").rows()[2]
-    picture = Image.open(profiles.REPO / "data" / "dog" / row["image"])
+    row = DataSet(files.REPO / "data" / "dog", files.REPO / "data" / "dog" / "metadata.csv").rows()[2]
+    picture = Image.open(files.REPO / "data" / "dog" / row["image"])
     with torch.no_grad():
         anew = module({"image": picture, "prompt": row["prompt"]})
         module.step = 0
@@ -419,7 +419,7 @@ def test_a_run_that_was_stopped_or_killed_goes_on_to_the_same_bits(
 ) -> None:
     arguments = [*SMALL, "--output_path", str(tmp_path), "--dataset_repeat", "1", "--save_steps", "2"]
     command = [sys.executable, "-c", STOP, str(int(number)), str(tmp_path), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=profiles.REPO, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=files.REPO, timeout=600)
     assert done.returncode == code, done.stderr
     assert checkpoint.facts(tmp_path / checkpoint.FILE)["step"] == saved
     assert run(tmp_path, "--save_steps", "2", "--resume") == 0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from workshop import profiles
+from workshop import files
 from workshop.exercises.verdict import Verdict, exercise
 from workshop.training import dataset
 from workshop.training.flags import make_parser
@@ -47,7 +47,7 @@ def _the_loss(loss: Callable[..., Any]) -> Verdict:
 @exercise("three faults")
 def _three_faults(table: str) -> Verdict:
     with tempfile.TemporaryDirectory(prefix="workshop-") as made:
-        for picture in (profiles.REPO / "data" / "dog").glob("*.png"):
+        for picture in (files.REPO / "data" / "dog").glob("*.png"):
             shutil.copy(picture, made)
         data = dataset.DataSet(Path(made), Path(made) / "metadata.csv")
         data.table.write_text(table, encoding="utf-8")

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import __version__, profiles
+from workshop import __version__, files
 from workshop.runner.result import NOT_RUN, CellRun, NotebookRun
 from workshop.units import GIB, duration
 
@@ -126,7 +126,7 @@ def _torch_build() -> str:
 
 
 def _commit() -> str:
-    command = ["git", "-C", str(profiles.REPO), "describe", "--always", "--dirty=, changed since"]
+    command = ["git", "-C", str(files.REPO), "describe", "--always", "--dirty=, changed since"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):  # no git, or not a clone

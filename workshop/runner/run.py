@@ -22,7 +22,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from workshop import memory, notebooks, profiles
+from workshop import files, memory, notebooks, profiles
 from workshop.runner import report
 from workshop.runner.result import NOT_RUN, NotebookRun, read_cells
 from workshop.units import GIB, duration
@@ -210,7 +210,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--dry-run", action="store_true", help="check the arguments and say what would run")
     options = parser.parse_args(argv)
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    output = options.output or profiles.REPO / "runs" / stamp
+    output = options.output or files.REPO / "runs" / stamp
     try:
         profile = profiles.use(options.profile, models=False)
         if options.dry_run:

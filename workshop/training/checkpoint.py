@@ -65,7 +65,7 @@ def write(path: Path, content: bytes) -> None:
     except OSError as error:
         before = "The one from before is still whole. " if path.exists() else ""
         raise TrainingError(
-            f"{profiles.shown(path)} could not be written: {error.strerror or error} "
+            f"{files.shorten(path)} could not be written: {error.strerror or error} "
             f"(it has {units.gb(len(content))}). {before}Make room there, then go on with --resume."
         ) from error
 
@@ -97,7 +97,7 @@ def alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            where = profiles.shown(folder)
+            where = files.shorten(folder)
             raise TrainingError(
                 f"Another training is writing to {where}. Wait for it, or take another --output_path."
             ) from error
@@ -117,7 +117,7 @@ def find_lora(folder: Path) -> Path:
     """Return the LoRA of a run's last checkpoint; raises FileNotFoundError if there is none."""
     found = {int(path.stem.removeprefix("step-")): path for path in folder.glob("step-*.safetensors")}
     if not found:
-        raise FileNotFoundError(f"There is no step-N.safetensors in {profiles.shown(folder)}. Train first.")
+        raise FileNotFoundError(f"There is no step-N.safetensors in {files.shorten(folder)}. Train first.")
     return found[max(found)]
 
 
@@ -185,9 +185,7 @@ def demand_same(path: Path, settings: Mapping[str, Any]) -> int:
     """
     found = facts(path)
     if "step" not in found:
-        raise TrainingError(
-            f"There is no whole checkpoint at {profiles.shown(path)}. Begin without --resume."
-        )
+        raise TrainingError(f"There is no whole checkpoint at {files.shorten(path)}. Begin without --resume.")
     before = json.loads(found["settings"])
     differ = [
         f"  {name}: {before.get(name)!r} before, {value!r} now"
@@ -195,7 +193,7 @@ def demand_same(path: Path, settings: Mapping[str, Any]) -> int:
         if before.get(name) != value
     ]
     if differ:
-        head = f"{profiles.shown(path.parent)} holds another training:"
+        head = f"{files.shorten(path.parent)} holds another training:"
         raise TrainingError(
             "\n".join([head, *differ, "Go on with what it had, or take another --output_path."])
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import loading, memory, models, profiles, units
+from workshop import files, loading, memory, models, profiles, units
 from workshop.training import checkpoint
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def folder(name: str, profile: profiles.Profile) -> Path:
     """Return a data set's folder: for `dog` data/dog, or for the real model the downloaded photographs."""
     if name != DOG:
         return Path(name).expanduser()
-    return profile.models / DOG_REPO if profile.is_real else profiles.REPO / "data" / "dog"
+    return profile.models / DOG_REPO if profile.is_real else files.REPO / "data" / "dog"
 
 
 # Checked
@@ -79,7 +79,7 @@ def problems(data: DataSet, *, smallest: int = 32) -> list[str]:
 
     Row 1 is the first picture, below the line of names.
     """
-    table = profiles.shown(data.table)
+    table = files.shorten(data.table)
     form = "the first line must be image,prompt, and each other line one picture"
     if not data.table.is_file():
         return [f"{table} is missing; {form}"]
@@ -127,7 +127,7 @@ def _row_problems(row: Mapping[str, Any], folder: Path, *, smallest: int) -> Ite
     if not name:
         yield "the column image is empty"
     elif not (folder / name).is_file():
-        yield f"there is no such file in {profiles.shown(folder)}"
+        yield f"there is no such file in {files.shorten(folder)}"
     else:
         yield from _picture_problems(folder / name, smallest=smallest)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workshop import gallery, profiles
+from workshop import files, gallery, profiles
 from workshop.training import checkpoint, flags, losses
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def follow_command(command: Sequence[str], folder: Path, *, profile: profiles.Pr
     environment = os.environ | {"WORKSHOP_TRAINING_OF": str(os.getpid()), "PYTHONUNBUFFERED": "1"}
     with log.open("wb") as file:
         running = subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, cwd=profiles.REPO, env=environment
+            command, stdout=file, stderr=subprocess.STDOUT, cwd=files.REPO, env=environment
         )
     try:
         while running.poll() is None:

@@ -33,7 +33,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import loading, memory, profiles, units
+from workshop import files, loading, memory, profiles, units
 from workshop.training import checkpoint, dataset, flags, live, losses
 from workshop.training.checkpoint import Interrupted, TrainingError
 from workshop.training.module import PREFIX, draw_sample, list_lora_layers, make_module, must_recompute
@@ -194,7 +194,7 @@ def demand_data(options: argparse.Namespace, profile: profiles.Profile) -> datas
     if not folder.is_dir():
         own = options.dataset_base_path == dataset.DOG
         remedy = "Get it: python -m workshop download dog" if own else "See --dataset_base_path."
-        raise TrainingError(f"There is no data set at {profiles.shown(folder)}. {remedy}")
+        raise TrainingError(f"There is no data set at {files.shorten(folder)}. {remedy}")
     table = Path(options.dataset_metadata_path or folder / "metadata.csv")
     data = dataset.DataSet(folder, table, options.max_pixels, options.height, options.width)
     found = dataset.problems(data, smallest=profile.size // 4)
@@ -217,7 +217,7 @@ def prepare_folder(folder: Path, options: argparse.Namespace, settings: Mapping[
         losses.cut(folder / losses.FILE, done)
         return done
     if (folder / checkpoint.FILE).exists() and not options.restart:
-        where = profiles.shown(folder)
+        where = files.shorten(folder)
         raise TrainingError(f"There is a run in {where}. Go on with it: --resume. Delete it: --restart.")
     for path in (*folder.glob("step-*.safetensors"), folder / checkpoint.FILE, folder / losses.FILE):
         path.unlink(missing_ok=True)
@@ -337,5 +337,5 @@ def main(argv: list[str]) -> int:
     except (TrainingError, FileNotFoundError, ValueError) as error:
         print(f"./scripts/train_lora: {error}", file=sys.stderr)
         return 1
-    print(f"The LoRA is in {profiles.shown(path)}.")
+    print(f"The LoRA is in {files.shorten(path)}.")
     return 0

@@ -36,8 +36,8 @@ def test_small_things_are_what_covers_little_of_a_picture(scene, small):
 @pytest.fixture
 def base() -> base_stage.BaseStage:
     """The base stage without what training loads: only scenes and the shipped tokenizer."""
+    from workshop.files import POCKET
     from workshop.pocket.model import tokens
-    from workshop.profiles import POCKET
 
     stage = base_stage.BaseStage.__new__(base_stage.BaseStage)
     stage.prompts = inputs.Prompts.__new__(inputs.Prompts)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workshop import loading, profiles
+from workshop import files, loading, profiles
 from workshop.pocket.measure import base, dog, family
 
 FIGURES = ("<!-- figures: written by python -m workshop.pocket.measure -->", "<!-- end of figures -->")
@@ -39,14 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     report["family"] |= dog.measure(pipe, max(4, options.prompts // 3))
     print(write_table(report))
     full = options.prompts >= 60
-    output = options.output.resolve() if options.output else profiles.POCKET if full else None
+    output = options.output.resolve() if options.output else files.POCKET if full else None
     if output is None:
         print("A quick look: nothing was written. Leave out --prompts for the full report, or name --output.")
         return 0
     (output / "sheets").mkdir(parents=True, exist_ok=True)
     text = json.dumps(report, indent=1, ensure_ascii=False)
     (output / "report.json").write_text(text + "\n", encoding="utf8")
-    if output == profiles.POCKET:
+    if output == files.POCKET:
         update_card(output / "README.md", report)
     sheets |= more
     for name, image in sheets.items():

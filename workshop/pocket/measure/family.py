@@ -13,7 +13,7 @@ from itertools import islice
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from workshop import drawing, loading, looking, models, profiles, prompts
+from workshop import drawing, files, loading, looking, models, prompts
 from workshop.pocket.measure.pictures import (
     CFG_SCALE,
     NUM_INFERENCE_STEPS,
@@ -92,7 +92,7 @@ def measure(count: int) -> tuple[Figures, dict[str, Image.Image]]:
         "Qwen-Image-Edit-2509": lambda: measure_couples(loading.load_pipeline("Qwen-Image-Edit-2509"), count),
     }
     for name, job in jobs.items():
-        if (profiles.POCKET / models.MODELS[name].repo / SHIPPED[name]).exists():
+        if (files.POCKET / models.MODELS[name].repo / SHIPPED[name]).exists():
             found, images = job()
             columns = 8 if name == "ArtAug" else 9
             figures |= found
