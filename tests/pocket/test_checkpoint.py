@@ -32,7 +32,7 @@ def test_names_in_a_checkpoint_stay_so_that_older_ones_load(tmp_path: Path):
 
 
 def test_without_checkpoints_the_stages_build_on_what_ships(tmp_path: Path):
-    prompts = inputs.Prompts(tmp_path)
+    prompts = inputs.PromptTokens(tmp_path)
     assert prompts.folder == checkpoint.SHIPPED / "tokenizer"
     text_encoder, vae = encoder.load_encoder(tmp_path), latents.load_vae(tmp_path)
     architecture.PocketDiT().load_state_dict(checkpoint.load_shipped(checkpoint.SHIPPED_DIT["base"]))

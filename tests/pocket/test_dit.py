@@ -17,9 +17,9 @@ def test_velocity_of_a_batch_equals_the_pipelines_one_by_one():
     network = architecture.PocketDiT().eval().requires_grad_(False)
     latents, sigma, lengths = torch.randn(2, 16, 16, 16), torch.tensor([0.3, 0.8]), torch.tensor([9, 14])
     text = torch.randn(2, 16, architecture.WIDTH)
-    with dit.trainable():
-        mask, turns = dit.key_mask(lengths, 16), dit.rotary(network, 16, "cpu")
-        together = dit.velocity(network, latents, sigma, text, mask, turns)
+    with dit.fast_functions():
+        mask, rotary = dit.mask_padding(lengths, 16), dit.make_rotary(network, 16, "cpu")
+        together = dit.predict_velocity(network, latents, sigma, text, mask, rotary)[0]
     for i, length in enumerate(lengths):
         alone = model_fn_qwen_image(
             dit=network,
@@ -39,10 +39,10 @@ def test_velocity_with_references_equals_the_pipelines():
     network = PocketDiT().eval()
     latents, one, two = torch.randn(3, 1, 16, 16, 16)
     text, sigma = torch.randn(1, 16, WIDTH), torch.tensor([0.4])
-    with dit.trainable():
-        turns = dit.rotary(network, 16, "cpu", pictures=3)
-        mask = dit.key_mask(torch.tensor([16]), 16, 3 * 64)
-        ours = dit.velocity(network, latents, sigma, text, mask, turns, [one, two])
+    with dit.fast_functions():
+        rotary = dit.make_rotary(network, 16, "cpu", pictures=3)
+        mask = dit.mask_padding(torch.tensor([16]), 16, 3 * 64)
+        ours = dit.predict_velocity(network, latents, sigma, text, mask, rotary, [one, two])[0]
     real = model_fn_qwen_image(
         dit=network,
         latents=latents,
@@ -60,26 +60,27 @@ def test_swapped_functions_are_put_back_even_after_an_error():
     from diffsynth.models import qwen_image_dit as module
 
     before = module.apply_rotary_emb_qwen, module.qwen_image_flash_attention
-    with dit.trainable():
+    with dit.fast_functions():
         assert module.apply_rotary_emb_qwen is not before[0]
-    with pytest.raises(RuntimeError, match="stop"), dit.trainable():
+    with pytest.raises(RuntimeError, match="stop"), dit.fast_functions():
         raise RuntimeError("stop")
     assert (module.apply_rotary_emb_qwen, module.qwen_image_flash_attention) == before
 
 
 def test_a_new_dit_predicts_zero():
     network = architecture.PocketDiT()
-    dit.start_small(network)
+    dit.zero_last_layers(network)
     text = torch.randn(1, 16, architecture.WIDTH)
-    with torch.no_grad(), dit.trainable():
-        mask, turns = dit.key_mask(torch.tensor([16]), 16), dit.rotary(network, 16, "cpu")
-        out = dit.velocity(network, torch.randn(1, 16, 16, 16), torch.tensor([0.5]), text, mask, turns)
+    with torch.no_grad(), dit.fast_functions():
+        mask, rotary = dit.mask_padding(torch.tensor([16]), 16), dit.make_rotary(network, 16, "cpu")
+        latents, sigma = torch.randn(1, 16, 16, 16), torch.tensor([0.5])
+        out = dit.predict_velocity(network, latents, sigma, text, mask, rotary)[0]
     assert torch.equal(out, torch.zeros_like(out))
 
 
 def test_a_third_of_the_training_noise_is_close_to_pure():
     torch.manual_seed(0)
-    sigma = dit.random_sigma(4000)
+    sigma = dit.sample_sigmas(4000)
     assert 0 < sigma.min() < sigma.max() <= 1
     assert 0.1 < (sigma > 0.95).float().mean() < 0.2
 
@@ -91,5 +92,5 @@ def test_the_sampler_starts_in_noise_and_ends_near_the_picture():
 
 
 def test_the_readout_is_left_out_of_what_ships():
-    weights = dit.without_readout(dit.AskedDiT().state_dict())
+    weights = dit.drop_readout(dit.DiTWithReadout().state_dict())
     architecture.PocketDiT().load_state_dict(weights)

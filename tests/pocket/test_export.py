@@ -8,11 +8,11 @@ from safetensors.torch import load_file
 
 from workshop.pocket.model.architecture import PocketDiT
 from workshop.pocket.training import export
-from workshop.pocket.training.dit import AskedDiT, with_lora
+from workshop.pocket.training.dit import DiTWithReadout, add_lora
 
 
 def test_an_exported_lora_loads_through_the_pipeline(tmp_path, capsys):
-    dit = with_lora(AskedDiT(), 4)
+    dit = add_lora(DiTWithReadout(), 4)
     export.save_lora(dit.state_dict(), tmp_path)
     pipe = QwenImagePipeline(device="cpu", torch_dtype=torch.float32)
     pipe.dit = PocketDiT()
@@ -21,10 +21,10 @@ def test_an_exported_lora_loads_through_the_pipeline(tmp_path, capsys):
 
 
 def test_a_loras_own_strength_is_in_what_is_exported(tmp_path):
-    dit = with_lora(AskedDiT(), 4)
+    dit = add_lora(DiTWithReadout(), 4)
     name = "transformer_blocks.0.attn.to_q.lora_B.default.weight"
     torch.nn.init.ones_(dit.state_dict()[name])
-    export.save_lora(dit.state_dict(), tmp_path, strength=1.5)
+    export.save_lora(dit.state_dict(), tmp_path, alpha=1.5)
     saved = load_file(tmp_path / "model.safetensors")
     assert saved[name].float().unique().tolist() == [1.5]
     other = name.replace("lora_B", "lora_A")

@@ -9,18 +9,18 @@ from workshop.pocket.training import labels
 
 
 def test_answers_name_what_a_caption_says_and_leave_the_rest_free():
-    found = labels.answers({"kind": "dog", "collar": "red"})
+    found = labels.encode({"kind": "dog", "collar": "red"})
     named = {name: values[i] for (name, values), i in zip(labels.CLASSES.items(), found, strict=True) if i}
     assert named == {"kind": "dog", "collar": "red"}
 
 
 def test_what_a_caption_leaves_free_is_not_asked():
     logits = torch.zeros(1, 64, sum(len(values) for values in labels.CLASSES.values()))
-    targets = torch.tensor([labels.answers({"kind": "dog"})])
+    targets = torch.tensor([labels.encode({"kind": "dog"})])
     logits[..., targets[0, 0]] = 20.0
-    loss, right = labels.asked_loss(logits, targets)
+    loss, right = labels.named_cross_entropy(logits, targets)
     assert loss.item() == pytest.approx(0, abs=1e-6)
     assert right.item() == 1
-    loss, right = labels.asked_loss(logits.roll(-1, dims=-1), targets)
+    loss, right = labels.named_cross_entropy(logits.roll(-1, dims=-1), targets)
     assert loss.item() > 10
     assert right.item() == 0

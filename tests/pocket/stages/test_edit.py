@@ -15,7 +15,9 @@ from workshop import prompts
 from workshop.guards import with_image_positions
 from workshop.pocket.model import tokens
 from workshop.pocket.model.architecture import WIDTH
-from workshop.pocket.training import encoder
+from workshop.pocket.training import encoder, labels
+from workshop.pocket.training.examples import Reference
+from workshop.pocket.training.recipes import RECIPES
 from workshop.pocket.training.stages import edit as edit_stage
 from workshop.pocket.training.stages.artaug import ArtAugStage
 from workshop.pocket.world import draw, scenes
@@ -42,10 +44,12 @@ def unit(stage: edit_stage.EditStage) -> tuple[QwenImageUnit_PromptEmbedder, Qwe
     return QwenImageUnit_PromptEmbedder(), pipe
 
 
-def seen_by(stage: edit_stage.EditStage, pipe: QwenImagePipeline, images: list[Image.Image]) -> torch.Tensor:
+def image_tokens_of(
+    stage: edit_stage.EditStage, pipe: QwenImagePipeline, images: list[Image.Image]
+) -> torch.Tensor:
     pixels = pipe.processor.image_processor(images=images, return_tensors="pt")["pixel_values"]
     tower = stage.encoder.model.visual
-    return encoder.see(tower, pixels, *encoder.layout(tower)).view(1, -1, WIDTH)
+    return encoder.encode_patches(tower, pixels, *encoder.lay_out_patches(tower)).view(1, -1, WIDTH)
 
 
 @pytest.mark.parametrize("numbered", [False, True], ids=["one reference", "two references"])
@@ -53,12 +57,14 @@ def seen_by(stage: edit_stage.EditStage, pipe: QwenImagePipeline, images: list[I
 def test_prompts_are_read_as_the_pipeline_reads_them(stage, unit, numbered, monkeypatch):
     embedder, pipe = unit
     images = [picture(0), picture(1)] if numbered else [picture(0)]
-    monkeypatch.setattr(stage, "recipe", edit_stage.RECIPES["multi" if numbered else "edit"])
+    monkeypatch.setattr(stage, "recipe", RECIPES["multi" if numbered else "edit"])
     monkeypatch.setattr(embedder, "resize_image", lambda image: image)  # ours come at one size
     real = embedder.process(pipe, prompt="a man in the snow", edit_image=images if numbered else images[0])
     with monkeypatch.context() as patch:
         patch.setattr(edit_stage.torch, "autocast", lambda *_: nullcontext())  # the pipeline has float32
-        hidden, lengths = stage.read(["a man in the snow"], seen_by(stage, pipe, images), fast=False)
+        hidden, lengths = stage.encode_prompts(
+            ["a man in the snow"], image_tokens_of(stage, pipe, images), fast=False
+        )
     assert lengths.tolist() == [real["prompt_emb"].shape[1]]
     assert torch.allclose(hidden[:, : lengths[0]], real["prompt_emb"], atol=1e-3)
 
@@ -66,18 +72,20 @@ def test_prompts_are_read_as_the_pipeline_reads_them(stage, unit, numbered, monk
 WITHOUT_INSTRUCTION = ("", prompts.NEGATIVE_PROMPT)
 
 
-def shown_by(stage: edit_stage.EditStage, reference: tuple[bool, int]) -> dict[str, str]:
-    rich, number = reference
-    return scenes.attributes(stage.pictures[rich].scenes[number])
+def shown_by(stage: edit_stage.EditStage, reference: Reference) -> dict[str, str]:
+    return stage.examples.list_shown(reference)
 
 
 def test_a_reference_agrees_with_the_picture_on_everything_that_is_kept_and_not_said(stage):
     rng, checked = random.Random(0), 0
-    for target in stage.singles[:150]:
-        edit = stage.example(target, rng)
+    for target in stage.examples.singles[:150]:
+        edit = stage.examples.make(target, rng)
         if edit.caption.text in WITHOUT_INSTRUCTION:
             continue
-        scene, reference = scenes.attributes(stage.scenes[target]), shown_by(stage, edit.references[0])
+        scene, reference = (
+            scenes.attributes(stage.examples.scenes[target]),
+            shown_by(stage, edit.references[0]),
+        )
         kept = [name for name in scene if name.removeprefix("left ") in stage.recipe.keeps]
         for name in set(kept) - set(edit.caption.named):
             assert reference[name] == scene[name]
@@ -88,14 +96,18 @@ def test_a_reference_agrees_with_the_picture_on_everything_that_is_kept_and_not_
 def test_without_an_instruction_nothing_of_the_reference_is_kept(stage):
     """Guidance leads away from what the negative prompt draws: it must not draw the person."""
     rng = random.Random(0)
-    edits = [stage.example(target, rng) for target in (*stage.singles, *stage.couples) * 2]
+    edits = [
+        stage.examples.make(target, rng) for target in (*stage.examples.singles, *stage.examples.couples) * 2
+    ]
     empty = [edit for edit in edits if edit.caption.text in WITHOUT_INSTRUCTION]
     assert 0.06 < len(empty) / len(edits) < 0.14
     assert all(edit.asked == {} for edit in empty)
-    alone = [edit for edit in empty if len(edit.references) == 1 and stage.scenes[edit.target].dog is None]
+    alone = [
+        edit for edit in empty if len(edit.references) == 1 and stage.examples.scenes[edit.target].dog is None
+    ]
     same = [
         shown_by(stage, edit.references[0]).get("left hair")
-        == scenes.attributes(stage.scenes[edit.target])["left hair"]
+        == scenes.attributes(stage.examples.scenes[edit.target])["left hair"]
         for edit in alone
     ]
     assert len(same) > 30 and sum(same) / len(same) < 0.4
@@ -104,34 +116,28 @@ def test_without_an_instruction_nothing_of_the_reference_is_kept(stage):
 def test_what_is_asked_of_an_edit_is_what_words_and_reference_decide(stage):
     caption = prompts.Caption("in the snow", "en", {"background": "snow"})
     person = scenes.Person(hair="red")
-    asked = stage.decided(scenes.Scene("figure", "snow", people=(person,)), caption)
+    asked = stage.examples.list_decided(scenes.Scene("figure", "snow", people=(person,)), caption)
     assert asked["background"] == "snow"
     assert asked["left hair"] == "red"
     assert "kind" not in asked
 
 
-def test_the_edit_model_is_not_taught_to_keep_a_face():
-    kept = edit_stage.RECIPES["edit"].keeps
-    assert not set(scenes.IDENTITY) & set(kept)
-    assert set(scenes.IDENTITY) <= set(edit_stage.RECIPES["f2p"].keeps)
-
-
 def test_couples_come_with_two_references_in_their_places(stage):
-    edits = [edit for batch in stage.batches(0) for edit in batch]
+    edits = [edit for batch in stage.draw_batches(0) for edit in batch]
     two = [edit for edit in edits if len(edit.references) == 2]
     assert 0.3 < len(two) / len(edits) < 0.7
-    assert all(stage.scenes[edit.target].kind == "couple" for edit in two)
+    assert all(stage.examples.scenes[edit.target].kind == "couple" for edit in two)
 
 
 def test_references_are_asked_what_they_show_each_in_its_place(stage, monkeypatch):
-    edits = [edit for batch in stage.batches(0) for edit in batch if len(edit.references) == 2][:3]
-    first, second = stage.of_each_reference(edits)
-    assert first == [shown_by(stage, edit.references[0]) for edit in edits]
-    assert second == [shown_by(stage, edit.references[1]) for edit in edits]
+    edits = [edit for batch in stage.draw_batches(0) for edit in batch if len(edit.references) == 2][:3]
     asked = []
-    monkeypatch.setattr(stage, "answers", lambda names: asked.append(names) or stage_answers(names))
-    stage_answers = type(stage).answers.__get__(stage)
-    stage.edit_losses(edits, fast=False)
+    to_tensor = labels.to_tensor
+    monkeypatch.setattr(
+        labels, "to_tensor", lambda rows, device: asked.append(rows) or to_tensor(rows, device)
+    )
+    stage.example_losses(edits, fast=False)
+    first, second = ([shown_by(stage, edit.references[i]) for edit in edits] for i in (0, 1))
     assert asked == [[edit.asked for edit in edits], first, second]
 
 
@@ -139,8 +145,8 @@ def test_references_are_asked_what_they_show_each_in_its_place(stage, monkeypatc
 def test_a_step_gives_a_gradient(stage, name, monkeypatch):
     with_few_renders(monkeypatch)
     ours = stage if name == "multi" else ArtAugStage(stage.folder, "cpu")
-    monkeypatch.setattr(ours, "pooled", (None, []))
-    monkeypatch.setattr(type(ours), "batch", 2)
+    monkeypatch.setattr(ours, "batches", (None, []))
+    monkeypatch.setattr(ours, "batch", 2)
     ours.loss(0).backward()
     moved = {key.rsplit(".", 1)[0] for key, p in ours.network.named_parameters() if p.grad is not None}
     assert any("readout" in key for key in moved)
@@ -156,5 +162,5 @@ def test_text_hidden_states_run_the_same_layers(stage):
     positions = torch.arange(len(template) + 8).expand(3, 1, -1)
     first, rest = model.embed_tokens(template[None]), model.embed_tokens(ids)
     assert torch.equal(
-        encoder.hidden_states(model, template, ids), encoder.run_layers(model, first, rest, positions)
+        encoder.encode_text(model, template, ids), encoder.run_layers(model, first, rest, positions)
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from tests.support.training import with_few_renders
-from workshop.pocket.training import encoder
+from workshop.pocket.training import checkpoint, encoder
+from workshop.pocket.training.examples import EMPTY
 from workshop.pocket.training.latents import to_tensor
 from workshop.pocket.training.stages import vision as vision_stage
 
@@ -14,7 +15,7 @@ def test_the_vision_stage_teaches_the_tower_alone_what_two_pictures_show(tmp_pat
     with_few_renders(monkeypatch, plain=40, rich=40)
     network = encoder.TextNetwork()
     network.encoder = encoder.load_encoder(tmp_path)
-    monkeypatch.setattr(vision_stage, "trained", lambda folder, name: network.state_dict())
+    monkeypatch.setattr(checkpoint, "load_trained", lambda folder, name: network.state_dict())
     stage = vision_stage.VisionStage(tmp_path, "cpu")
     stage.batch = 8
     before = {key: value.clone() for key, value in stage.network.state_dict().items()}
@@ -30,9 +31,7 @@ def test_the_vision_stage_teaches_the_tower_alone_what_two_pictures_show(tmp_pat
         key for key, value in stage.network.state_dict().items() if not torch.equal(value, before[key])
     }
     assert changed and all(key.startswith(("encoder.model.visual.", "picture.")) for key in changed)
-    _, seen, _ = stage.hidden(
-        to_tensor(stage.renders[0][1][:4]), [vision_stage.NOTHING] * 2, pictures=2, fast=False
-    )
+    _, both, _ = stage.encode_prompts(to_tensor(stage.renders[0][1][:4]), [EMPTY] * 2, pictures=2, fast=False)
     alone = to_tensor(stage.renders[0][1][2:4])
-    _, second, _ = stage.hidden(alone, [vision_stage.NOTHING], pictures=2, fast=False)
-    assert torch.allclose(seen[2:], second, atol=1e-5)  # each prompt has its own two
+    _, second, _ = stage.encode_prompts(alone, [EMPTY], pictures=2, fast=False)
+    assert torch.allclose(both[2:], second, atol=1e-5)  # each prompt has its own two

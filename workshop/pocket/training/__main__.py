@@ -22,16 +22,16 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
-from workshop.pocket.training import checkpoint
+from workshop.pocket.training.checkpoint import SHIPPED_DIT, load_shipped
 from workshop.pocket.training.export import export
-from workshop.pocket.training.loop import Stage, train, world
+from workshop.pocket.training.loop import Stage, rank_and_size, train
 from workshop.pocket.training.stages.artaug import ArtAugStage
 from workshop.pocket.training.stages.base import BaseStage
 from workshop.pocket.training.stages.edit import EditStage
@@ -56,9 +56,10 @@ STAGES: dict[str, Callable[[Path, str], Stage]] = {
 """What makes each stage, from its folder and device."""
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train one stage, or export; see --help."""
     parser = argparse.ArgumentParser(
-        prog="python -m workshop.pocket.training", description=__doc__.splitlines()[0]
+        prog="python -m workshop.pocket.training", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("stage", choices=(*STAGES, "export"))
     parser.add_argument(
@@ -81,11 +82,11 @@ def main(argv: list[str] | None = None) -> int:
     if options.stage == "export":
         export(options.folder, options.output)
         return 0
-    if world()[1] > 1:
+    if rank_and_size()[1] > 1:
         dist.init_process_group("gloo")
     stage = STAGES[options.stage](options.folder, options.device)
     if options.warm:
-        stage.network.load_state_dict(checkpoint.load_shipped(checkpoint.SHIPPED_DIT["base"]), strict=False)
+        stage.network.load_state_dict(load_shipped(SHIPPED_DIT["base"]), strict=False)
     stage.rate = options.rate or stage.rate
     train(stage, options.folder, steps=options.steps or stage.steps, minutes=options.minutes)
     return 0

@@ -1,6 +1,11 @@
-"""Attributes as classes: what a caption or a scene says of each, and the losses over them."""
+"""Attributes as classes: the label of each, and the losses over them.
+
+Axes: B batch, S tokens, A attributes (25), classes of all attributes together.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -8,33 +13,57 @@ import torch.nn.functional as F
 from workshop.pocket.world import scenes
 
 CLASSES = {name: ("free", *values) for name, values in scenes.ATTRIBUTES.items()}
-"""What a head can answer per attribute: its values, or that the caption leaves it free."""
+"""The classes of every attribute: its values, and "free" where a caption leaves it free."""
+
+COUNT = sum(len(values) for values in CLASSES.values())
+"""Classes of all attributes together: the width of a layer that answers for each."""
 
 
-def answers(named: dict[str, str]) -> list[int]:
-    """The class of every attribute, in the order of CLASSES."""
+def encode(named: Mapping[str, str]) -> list[int]:
+    """Return the class of every attribute, in the order of CLASSES; 0 where it is free.
+
+    >>> encode({"kind": "dog"})[:2]
+    [5, 0]
+    """
     return [classes.index(named.get(name, "free")) for name, classes in CLASSES.items()]
 
 
+def to_tensor(rows: Sequence[Mapping[str, str]], device: str = "cpu") -> torch.Tensor:
+    """Return the classes of several captions or scenes, (B, A) int64."""
+    return torch.tensor([encode(named) for named in rows], device=device)
+
+
+def split(logits: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Split logits, (…, classes), into one part per attribute, (…, classes of the attribute)."""
+    return logits.split([len(values) for values in CLASSES.values()], dim=-1)
+
+
 def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean over attributes. logits: (B, classes), targets: (B, attributes)"""
-    parts = logits.float().split([len(values) for values in CLASSES.values()], dim=1)
+    """Return −log softmax(logits)[target], averaged over attributes and batch: "free" is an answer, too.
+
+    logits: (B, classes), targets: (B, A); returns: () float32
+    """
+    parts = split(logits.float())
     return torch.stack([F.cross_entropy(part, targets[:, i]) for i, part in enumerate(parts)]).mean()
 
 
-def hits(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Whether each answer is right, (B, attributes)."""
-    parts = logits.split([len(values) for values in CLASSES.values()], dim=1)
-    return torch.stack([part.argmax(1) for part in parts], dim=1) == targets
+def is_correct(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return whether the likeliest class of each attribute is its target, (B, A) bool.
 
-
-def asked_loss(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """What image tokens know of the attributes a caption names; what it leaves free is not asked.
-
-    logits: (B, S, classes), targets: (B, attributes), 0 where free
-    returns: the mean cross-entropy and the share of right answers, over tokens and named attributes
+    logits: (B, classes), targets: (B, A)
     """
-    parts = logits.split([len(values) for values in CLASSES.values()], dim=-1)
+    return torch.stack([part.argmax(1) for part in split(logits)], dim=1) == targets
+
+
+def named_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return how well each token knows what a caption names; what it leaves free is not asked.
+
+    −log softmax(logits)[target], averaged over tokens and named attributes
+
+    logits: (B, S, classes), targets: (B, A), 0 where free
+    returns: that mean, and the share of right answers, both ()
+    """
+    parts = split(logits)
     named = (targets > 0).float()[:, None]
     total = torch.stack([part.logsumexp(-1) for part in parts], dim=-1)
     chosen = targets[:, None].expand(-1, logits.shape[1], -1)

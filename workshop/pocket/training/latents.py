@@ -1,4 +1,7 @@
-"""The VAE's side of training: pictures as tensors, and their latents on disk."""
+"""Pictures as tensors, the trained VAE, and latents on disk.
+
+Axes: B batch, N pictures, C channels, H and W px; latents are (B, 16, 16, 16).
+"""
 
 from __future__ import annotations
 
@@ -13,27 +16,29 @@ from diffsynth.models.qwen_image_vae import QwenImageCausalConv3d, QwenImageVAE
 
 from workshop import files
 from workshop.pocket.model.architecture import VAE_KWARGS
-from workshop.pocket.training import checkpoint
-from workshop.pocket.training.renders import PLAIN, RICH, rendered
+from workshop.pocket.training import checkpoint, renders
 from workshop.pocket.training.speed import compiled
 
 
 def to_tensor(pictures: np.ndarray, device: str = "cpu") -> torch.Tensor:
-    """uint8 (B, H, W, 3) to float (B, 3, H, W) in [-1, 1]."""
+    """uint8 (B, H, W, 3) → float (B, 3, H, W) in [-1, 1]."""
     return torch.from_numpy(np.array(pictures)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
+def to_pictures(pixels: torch.Tensor) -> np.ndarray:
+    """Float (B, 3, H, W) in [-1, 1] → uint8 (B, H, W, 3)."""
+    return ((pixels.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
 def psnr(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Peak signal-to-noise ratio in dB of each picture of a batch in [-1, 1]: 10·log10(2² / mean squared
-    error)."""
+    """Return the peak signal-to-noise ratio of each picture in dB: 10·log10(2² / mean (a − b)²).
+
+    a, b: (B, 3, H, W) in [-1, 1]; returns: (B,)
+    """
     return 10 * torch.log10(4 / (a.float() - b.float()).square().mean(dim=(1, 2, 3)))
 
 
-def _forward_2d(self: QwenImageCausalConv3d, x: torch.Tensor, cache_x: None = None) -> torch.Tensor:
-    if cache_x is not None or x.shape[2] != 1:
-        raise ValueError(f"single_frame() is for one frame without a cache, got {x.shape[2]} frames.")
-    height = self._padding[2]
-    return F.conv2d(x[:, :, 0], self.weight[:, :, -1], self.bias, self.stride[1:], height).unsqueeze(2)
+# The VAE
 
 
 @contextmanager
@@ -41,7 +46,7 @@ def single_frame() -> Iterator[None]:
     """Compute the causal 3-D convolutions as 2-D ones.
 
     A causal convolution pads time with zeros in front, so for one frame only the kernel's last slice meets
-    data: the result is the same, and faster on a CPU (FACTS 3).
+    data: the result is the same, and faster on a CPU.
     """
     original = QwenImageCausalConv3d.forward
     QwenImageCausalConv3d.forward = _forward_2d
@@ -51,14 +56,22 @@ def single_frame() -> Iterator[None]:
         QwenImageCausalConv3d.forward = original
 
 
+def _forward_2d(self: QwenImageCausalConv3d, x: torch.Tensor, cache_x: None = None) -> torch.Tensor:
+    """(B, C, 1, H, W) → (B, channels out, 1, H, W)."""
+    if cache_x is not None or x.shape[2] != 1:
+        raise ValueError(f"single_frame() is for one frame without a cache, got {x.shape[2]} frames.")
+    height = self._padding[2]
+    return F.conv2d(x[:, :, 0], self.weight[:, :, -1], self.bias, self.stride[1:], height).unsqueeze(2)
+
+
 @torch.no_grad()
 def normalise(vae: QwenImageVAE, pictures: torch.Tensor) -> None:
-    """Fold a shift and scale per channel into the 1×1 convolutions around the latents, so that they have mean
-    0, variance 1.
+    """Give every latent channel mean 0 and variance 1, in place; decoded pictures stay as they are.
 
     pictures: (B, 3, H, W) in [-1, 1], a sample of what the model will see
 
-    What the VAE decodes does not change; the class's own constants stay as they are.
+    A shift and a scale per channel are folded into the 1×1 convolutions around the latents, q → (q − mean) /
+    std and back. The class's own constants stay.
     """
     with single_frame():
         latents = torch.cat([vae.encode(part) for part in pictures.split(64)])
@@ -76,28 +89,28 @@ def normalise(vae: QwenImageVAE, pictures: torch.Tensor) -> None:
 
 
 def load_vae(folder: Path) -> QwenImageVAE:
-    """The checkpoint.load_trained VAE with normalised latents, in float32, for inference."""
+    """Return the trained VAE with normalised latents, in float32, for inference; else the shipped one."""
     vae = QwenImageVAE(**VAE_KWARGS)
-    if not checkpoint.exists(folder, "vae"):
+    if checkpoint.exists(folder, "vae"):
+        vae.load_state_dict(checkpoint.load_trained(folder, "vae"))
+        normalise(vae, to_tensor(renders.load_training(folder)[1][:512]))
+    else:
         vae.load_state_dict(checkpoint.load_shipped("Qwen-Image/vae/diffusion_pytorch_model.safetensors"))
-        return vae.eval().requires_grad_(False)
-    vae.load_state_dict(checkpoint.load_trained(folder, "vae"))
-    normalise(vae, to_tensor(rendered(folder, PLAIN[0], seed=PLAIN[1])[1][:512]))
     return vae.eval().requires_grad_(False)
 
 
-@torch.no_grad()
-def encoded(folder: Path, device: str, *, rich: bool = False) -> np.ndarray:
-    """The latents of all training renders of one finish, float16 (N, 16, 16, 16), as a memory map; made on
-    the first call."""
-    count, seed = RICH if rich else PLAIN
+# Latents on disk
+
+
+def encode_renders(folder: Path, device: str, *, rich: bool = False) -> np.ndarray:
+    """Return the latents of all training renders of one finish, as from `encode_pictures`."""
     path = Path(folder) / ("latents-rich.npy" if rich else "latents.npy")
-    return latents_of(folder, device, rendered(folder, count, seed=seed, rich=rich)[1], path)
+    return encode_pictures(folder, device, renders.load_training(folder, rich=rich)[1], path)
 
 
 @torch.no_grad()
-def latents_of(folder: Path, device: str, pictures: np.ndarray, path: Path) -> np.ndarray:
-    """The latents of pictures, float16 (N, 16, 16, 16), in the file at `path`."""
+def encode_pictures(folder: Path, device: str, pictures: np.ndarray, path: Path) -> np.ndarray:
+    """Return the latents of uint8 pictures, float16 (N, 16, 16, 16), a memory map of the file at `path`."""
     vae = load_vae(folder).to(device)
     encode = compiled(vae.encode)
 
@@ -105,18 +118,21 @@ def latents_of(folder: Path, device: str, pictures: np.ndarray, path: Path) -> n
         with single_frame(), torch.autocast(device, torch.bfloat16):
             return encode(to_tensor(some, device))
 
-    return mapped(path, pictures, latents, shape=(16, 16, 16))
+    return map_pictures(path, pictures, latents, shape=(16, 16, 16))
 
 
-def mapped(
+def map_pictures(
     path: Path,
     pictures: np.ndarray,
     function: Callable[[np.ndarray], torch.Tensor],
     *,
     shape: tuple[int, ...],
 ) -> np.ndarray:
-    """What `function` makes of every picture, 50 at a time, float16 (N, *shape) in a file that is read as a
-    memory map; made on the first call."""
+    """Return what `function` makes of pictures, 50 at a time; computed once and kept in the file at `path`.
+
+    pictures: uint8 (N, H, W, 3); function: (50, H, W, 3) → (50, *shape)
+    returns: float16 (N, *shape), a read-only memory map
+    """
     from tqdm.auto import tqdm
 
     if not path.exists():

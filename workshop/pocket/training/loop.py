@@ -15,56 +15,68 @@ from workshop.pocket.training import checkpoint
 
 
 class Stage(Protocol):
-    """One network in training. `steps`, `rate` and `batch` are those of the full run; `ema` 0 keeps no
-    average."""
+    """One network in training. `steps`, `rate` and `batch` are those of the full run.
+
+    ema: decay of the moving average of the weights, or 0 to keep none
+    """
 
     name: str
     steps: int
     rate: float
     batch: int
-    network: torch.nn.Module
     ema: float
 
+    @property
+    def network(self) -> torch.nn.Module:
+        """What is trained."""
+        ...
+
     def loss(self, step: int) -> torch.Tensor:
-        """The loss of the batch that belongs to this step, a scalar with gradient."""
+        """Return the loss of the batch that belongs to this step, () with gradient."""
+        ...
 
     def report(self) -> str:
-        """One line on how good the network is now, on held-out data."""
+        """Return one line on how good the network is now, on held-out data."""
+        ...
 
 
 def learning_rate(stage: Stage, step: int, steps: int) -> float:
-    """A short warm-up, then half a cosine down to a fiftieth of the peak."""
+    """Return the rate of a step: a warm-up of 100 steps, then half a cosine down to a fiftieth of the peak.
+
+    rate · min(1, (step + 1) / 100) · (0.02 + 0.98 · (1 + cos(π · step / steps)) / 2)
+    """
     warm = min(1.0, (step + 1) / 100)
     return stage.rate * warm * (0.02 + 0.98 * (1 + math.cos(math.pi * min(1.0, step / steps))) / 2)
 
 
-def world() -> tuple[int, int]:
-    """This process's rank and how many processes share every batch, as torchrun sets them."""
+def rank_and_size() -> tuple[int, int]:
+    """Return this process's rank and how many processes share every batch, as torchrun sets them."""
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
 def average_gradients(parameters: list[torch.nn.Parameter], *, stop: bool) -> bool:
-    """Average gradients over all processes. returns: whether any process wants to stop after this step"""
-    if world()[1] == 1:
+    """Average gradients over all processes, in place; return whether any of them wants to stop now."""
+    if rank_and_size()[1] == 1:
         return stop
     grads = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([*(g.flatten() for g in grads), torch.tensor([float(stop)])])
     dist.all_reduce(flat)
     for grad, part in zip(grads, flat[:-1].split([g.numel() for g in grads]), strict=True):
-        grad.copy_(part.view_as(grad) / world()[1])
+        grad.copy_(part.view_as(grad) / rank_and_size()[1])
     return bool(flat[-1] > 0)
 
 
 def train(stage: Stage, folder: Path, *, steps: int, minutes: float, save_every: float = 180) -> None:
-    """Run a stage until `steps` are done or `minutes` are over; save every `save_every` seconds and at the
-    end.
+    """Run a stage until `steps` are done or `minutes` are over.
+
+    save_every: seconds from one checkpoint to the next; the last step is saved, too
 
     The random state of a step depends on the step alone, so a resumed run sees the batches of an
     uninterrupted one.
     """
     from tqdm.auto import tqdm
 
-    rank, processes = world()
+    rank, processes = rank_and_size()
     parameters = [p for p in stage.network.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=stage.rate, weight_decay=0.01, betas=(0.9, 0.99), fused=True)
     averages = {k: v.detach().clone() for k, v in stage.network.state_dict().items()} if stage.ema else {}
@@ -85,7 +97,7 @@ def train(stage: Stage, folder: Path, *, steps: int, minutes: float, save_every:
             over = average_gradients(parameters, stop=rank == 0 and time.monotonic() - started > minutes * 60)
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
-            keep_average(stage, averages, step)
+            update_averages(stage, averages, step)
             smooth = loss.item() if smooth is None else 0.98 * smooth + 0.02 * loss.item()
             pace = (step + 1 - first) * stage.batch / (time.monotonic() - started)
             bar.set_postfix_str(f"loss {smooth:.4f}, {pace:.0f} pictures/s", refresh=False)
@@ -98,8 +110,11 @@ def train(stage: Stage, folder: Path, *, steps: int, minutes: float, save_every:
                 break
 
 
-def keep_average(stage: Stage, averages: dict[str, torch.Tensor], step: int) -> None:
-    """Exponential moving average of the weights, with a shorter memory at the start."""
+def update_averages(stage: Stage, averages: dict[str, torch.Tensor], step: int) -> None:
+    """Move the averages towards the weights, in place, with a shorter memory at the start.
+
+    average ← d · average + (1 − d) · weight, d = min(ema, (step + 1) / (step + 10))
+    """
     decay = min(stage.ema, (step + 1) / (step + 10))
     if averages:
         values = stage.network.state_dict()

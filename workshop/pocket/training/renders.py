@@ -23,10 +23,21 @@ def _pixels(job: tuple[scenes.Scene, bool]) -> np.ndarray:
     return np.asarray(draw.to_image(scene, SIZE, rich=rich))
 
 
+def load_training(folder: Path, *, rich: bool = False) -> tuple[list[scenes.Scene], np.ndarray]:
+    """Return all scenes of one finish that training sees, and their pictures, as from `rendered`."""
+    count, seed = RICH if rich else PLAIN
+    return rendered(folder, count, seed=seed, rich=rich)
+
+
+def load_held_out(folder: Path) -> tuple[list[scenes.Scene], np.ndarray]:
+    """Return the 200 held-out scenes that the stages report on, and their plain pictures."""
+    return rendered(folder, 200, seed=3, test=True)
+
+
 def rendered(
     folder: Path, count: int, *, seed: int, test: bool = False, rich: bool = False
 ) -> tuple[list[scenes.Scene], np.ndarray]:
-    """The first `count` scenes of `scenes.stream(seed, test=test)` and their pictures.
+    """Return the first `count` scenes of `scenes.stream(seed, test=test)` and their pictures.
 
     returns: the scenes, and a read-only memory map of uint8 pictures, (count, 128, 128, 3)
 
@@ -39,8 +50,10 @@ def rendered(
 
 
 def drawn(path: Path, chosen: list[scenes.Scene], *, rich: bool = False) -> np.ndarray:
-    """Pictures of these scenes, a read-only memory map of uint8 (N, 128, 128, 3) in the file at `path`; drawn
-    on the first call."""
+    """Return pictures of these scenes; they are drawn on the first call and kept in the file at `path`.
+
+    returns: uint8 (N, 128, 128, 3), a read-only memory map
+    """
     from tqdm.auto import tqdm
 
     if not path.exists():

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 KINDS = ("portrait", "figure", "seated", "couple", "dog")
 BACKGROUNDS = ("plain", "forest", "sea", "city", "room", "meadow", "road", "snow", "sand")
@@ -182,11 +183,17 @@ def random_scene(rng: random.Random, kind: str | None = None) -> Scene:
     return Scene(kind, background, people, held=held, couple_pose=rng.choice(COUPLE_POSES), layout=layout)
 
 
-def showing(scene: Scene, named: dict[str, str]) -> Scene:
-    """A picture of one person, changed to show these attributes, named as in `ATTRIBUTES`."""
-    told = {name.removeprefix("left ").replace(" ", "_"): value for name, value in named.items()}
-    own = {name: told.pop(name) for name in Person.__dataclass_fields__ if name in told}
-    return replace(scene, people=(replace(scene.people[0], **own),), **told)
+def change(scene: Scene, named: Mapping[str, str]) -> Scene:
+    """Return a scene of one person changed to show these attributes, named as in `ATTRIBUTES`.
+
+    >>> change(Scene("portrait", people=(Person(),)), {"left hair": "red", "background": "snow"}).background
+    'snow'
+    """
+    fields: dict[str, Any] = {
+        name.removeprefix("left ").replace(" ", "_"): value for name, value in named.items()
+    }
+    own = {name: fields.pop(name) for name in Person.__dataclass_fields__ if name in fields}
+    return replace(scene, people=(replace(scene.people[0], **own),), **fields)
 
 
 def stream(seed: int, *, test: bool = False, kind: str | None = None) -> Iterator[Scene]:

@@ -1,4 +1,7 @@
-"""The ArtAug stage: a LoRA on the base, from rich renders."""
+"""The ArtAug stage: a LoRA on the base learns another finish from rich renders, and leaves the scene alone.
+
+Axes: B batch. Latents are (B, 16, 16, 16).
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,25 @@ from pathlib import Path
 
 import torch
 
-from workshop.pocket.training.stages.base import SCENE_ABOVE, BaseStage, Words
+from workshop.pocket.training.flow import Words
+from workshop.pocket.training.recipes import SCENE_ABOVE
+from workshop.pocket.training.stages.base import BaseStage
 
 
 class ArtAugStage(BaseStage):
-    """A LoRA on the base, from rich renders of the same world: another finish, the same scene."""
-
-    name, steps, rate, batch, ema = "artaug", 450, 1e-3, 32, 0.99
-    rank, begins = 32, "base"
-    rich, shown_below, read_below = True, SCENE_ABOVE, SCENE_ABOVE
+    """The base stage on rich renders, with a LoRA."""
 
     def __init__(self, folder: Path, device: str) -> None:
-        super().__init__(folder, device)
+        super().__init__(folder, device, "artaug")
         self.base = self.begin(rank=0).to(device).requires_grad_(False)
 
     @torch.no_grad()
-    def wanted(
+    def regression_target(
         self, velocity: torch.Tensor, mixed: torch.Tensor, sigma: torch.Tensor, *, words: Words, fast: bool
     ) -> torch.Tensor:
-        """The velocity of the render; where the scene is decided, what the base alone predicts."""
-        base = self.predict(mixed, sigma, words, (), fast=fast, network=self.base)[0]
+        """Return the velocity of the render; where the scene is decided, what the base alone predicts.
+
+        target = velocity where sigma < 0.5, else base(x_sigma), (B, 16, 16, 16)
+        """
+        base = self.predict(mixed, sigma, words, fast=fast, network=self.base)[0]
         return torch.where(sigma.view(-1, 1, 1, 1) < SCENE_ABOVE, velocity, base)

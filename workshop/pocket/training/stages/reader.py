@@ -1,11 +1,10 @@
-"""The reader stage: the attribute reader learns from renders, blurred and noisy ones, and renders that
-went through the VAE."""
+"""The reader stage: the attribute reader learns from renders, worsened ones and ones that the VAE decoded.
+
+Axes: B batch, N pictures, A attributes, H and W px.
+"""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,71 +12,78 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from workshop import files
 from workshop.pocket.model import reader
-from workshop.pocket.training.latents import encoded, load_vae, single_frame, to_tensor
-from workshop.pocket.training.renders import PLAIN, SIZE, rendered
+from workshop.pocket.training import labels
+from workshop.pocket.training.examples import stream_marked_dogs
+from workshop.pocket.training.latents import (
+    encode_renders,
+    load_vae,
+    single_frame,
+    to_pictures,
+    to_tensor,
+)
+from workshop.pocket.training.renders import SIZE, load_held_out, load_training
 from workshop.pocket.training.speed import compiled
-from workshop.pocket.world import draw, scenes
+from workshop.pocket.world import draw
+from workshop.pocket.world.scenes import Scene
 
 DECODED = 6000
-"""How many training renders are decoded from their latents, so that the reader knows what the VAE does to
-a picture."""
+"""So many training renders are decoded from their latents: the reader must know what the VAE does."""
 
 MARKED = 2000
-"""How many dogs with more than one marking it sees."""
+"""So many dogs with two or three markings are shown to the reader."""
 
 
 @torch.no_grad()
-def decoded(folder: Path, device: str) -> np.ndarray:
-    """The first training renders after a round trip through the VAE, uint8 (DECODED, 128, 128, 3); made
-    on the first call."""
+def decode_renders(folder: Path, device: str) -> np.ndarray:
+    """Return the first training renders as the VAE decodes them, uint8 (DECODED, 128, 128, 3), a memory map.
+
+    They are decoded on the first call and kept in `folder`.
+    """
     from tqdm.auto import tqdm
 
     path = Path(folder) / f"decoded-{DECODED}.npy"
     if not path.exists():
-        vae, latents = load_vae(folder).to(device), encoded(folder, device)
+        vae, latents = load_vae(folder).to(device), encode_renders(folder, device)
         pictures = np.empty((DECODED, SIZE, SIZE, 3), np.uint8)
         decode = compiled(vae.decode)
         for start in tqdm(range(0, DECODED, 50), desc="decode", unit="batch"):
-            part = torch.from_numpy(np.asarray(latents[start : start + 50])).float().to(device)
+            part = torch.from_numpy(np.array(latents[start : start + 50])).float().to(device)
             with single_frame(), torch.autocast(device, torch.bfloat16):
-                pixels = decode(part).float()
-            pixels = ((pixels.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
-            pictures[start : start + 50] = pixels.cpu().numpy()
-        np.save(path, pictures)
+                pictures[start : start + 50] = to_pictures(decode(part).float())
+        with files.replacing(path) as file:
+            np.save(file, pictures)
     return np.load(path, mmap_mode="r")
 
 
 @torch.no_grad()
-def marked(folder: Path, device: str) -> tuple[list[scenes.Scene], np.ndarray]:
-    """Dogs with two or three markings, which no other stage ever sees, and their pictures, half of them after
-    a round trip through the VAE: the reader must know them when a LoRA has learned to draw one."""
-    chosen = list(islice(many_markings(), MARKED))
+def draw_marked_dogs(folder: Path, device: str) -> tuple[list[Scene], np.ndarray]:
+    """Return dogs with two or three markings and their pictures, half of them as the VAE decodes them.
+
+    returns: the scenes, and uint8 (MARKED, 128, 128, 3), a memory map of a file in `folder`
+
+    No other stage meets such dogs. The reader must know them when a LoRA has learned to draw one.
+    """
+    chosen = list(islice(stream_marked_dogs(), MARKED))
     path = Path(folder) / f"marked-{MARKED}.npy"
     if not path.exists():
         vae = load_vae(folder).to(device)
         pictures = np.stack([np.asarray(draw.to_image(scene, SIZE)) for scene in chosen])
         for start in range(0, MARKED, 100):
             with single_frame(), torch.autocast(device, torch.bfloat16):
-                pixels = vae.decode(vae.encode(to_tensor(pictures[start : start + 50], device))).float()
-            pixels = ((pixels.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
-            pictures[start : start + 50] = pixels.cpu().numpy()
-        np.save(path, pictures)
+                latents = vae.encode(to_tensor(pictures[start : start + 50], device))
+                pictures[start : start + 50] = to_pictures(vae.decode(latents).float())
+        with files.replacing(path) as file:
+            np.save(file, pictures)
     return chosen, np.load(path, mmap_mode="r")
 
 
-def many_markings() -> Iterator[scenes.Scene]:
-    """Endless dogs with two or three markings; the same everywhere."""
-    rng = random.Random(6)
-    for scene in scenes.stream(6, kind="dog"):
-        chosen = tuple(name for name in scenes.MARKINGS if rng.random() < 0.75)
-        if len(chosen) > 1:
-            yield replace(scene, dog=replace(scene.dog, markings=chosen))
-
-
 def worsen(pictures: torch.Tensor) -> torch.Tensor:
-    """Shift by up to four pixels, change brightness a little, blur half of them, add noise: pictures a
-    generator might make."""
+    """Make of renders what a generator might draw, (B, 3, H, W) → (B, 3, H, W).
+
+    All are shifted by up to four pixels, a little brighter or darker, and noisy; half of them are blurred.
+    """
     batch = len(pictures)
     shift = torch.randint(-4, 5, (2,)).tolist()
     x = torch.roll(pictures, shift, dims=(2, 3))
@@ -88,36 +94,38 @@ def worsen(pictures: torch.Tensor) -> torch.Tensor:
 
 
 class ReaderStage:
+    """Half of a batch are renders, three eighths are decoded ones, an eighth are dogs with many markings."""
+
     name, steps, rate, batch, ema = "reader", 3100, 2e-3, 64, 0.99
 
     def __init__(self, folder: Path, device: str) -> None:
         self.device, self.folder = device, folder
         self.network = reader.Reader().to(device)
-        self.scenes, self.renders = rendered(folder, PLAIN[0], seed=PLAIN[1])
-        self.decoded = decoded(folder, device)
-        self.labels = torch.tensor([reader.label_scene(scene) for scene in self.scenes])
-        dogs, self.dogs = marked(folder, device)
+        scenes, self.renders = load_training(folder)
+        self.decoded = decode_renders(folder, device)
+        self.labels = torch.tensor([reader.label_scene(scene) for scene in scenes])
+        dogs, self.dogs = draw_marked_dogs(folder, device)
         self.dog_labels = torch.tensor([reader.label_scene(scene) for scene in dogs])
         self.fast_read = compiled(self.network.forward)
 
     def loss(self, step: int) -> torch.Tensor:
+        """Return −log softmax(logits)[label], averaged over attributes, on worsened pictures."""
         rng = np.random.default_rng(step)
         fresh = np.sort(rng.integers(len(self.renders), size=self.batch // 2))
-        through = np.sort(rng.integers(len(self.decoded), size=self.batch // 2 - self.batch // 8))
+        decoded = np.sort(rng.integers(len(self.decoded), size=self.batch // 2 - self.batch // 8))
         dogs = np.sort(rng.integers(MARKED, size=self.batch // 8))
-        shown = np.concatenate([self.renders[fresh], self.decoded[through], self.dogs[dogs]])
-        pictures = worsen(to_tensor(shown)).to(self.device)
-        labels = torch.cat([self.labels[np.concatenate([fresh, through])], self.dog_labels[dogs]])
-        labels = labels.to(self.device)
+        chosen = np.concatenate([self.renders[fresh], self.decoded[decoded], self.dogs[dogs]])
+        pictures = worsen(to_tensor(chosen)).to(self.device)
+        targets = torch.cat([self.labels[np.concatenate([fresh, decoded])], self.dog_labels[dogs]])
         with torch.autocast(self.device, torch.bfloat16):
-            parts = reader.split_by_attribute(self.fast_read(pictures).float())
-        return torch.stack([F.cross_entropy(part, labels[:, i]) for i, part in enumerate(parts)]).mean()
+            logits = self.fast_read(pictures).float()
+        return labels.cross_entropy(logits, targets.to(self.device))
 
     @torch.no_grad()
     def report(self) -> str:
-        shown, renders = rendered(self.folder, 200, seed=3, test=True)
-        parts = reader.split_by_attribute(self.network(to_tensor(renders, self.device)))
-        best = torch.stack([part.argmax(1) for part in parts], dim=1).cpu()
-        labels = torch.tensor([reader.label_scene(scene) for scene in shown])
-        right = (best == labels)[labels > 0]
+        """Report the share of attributes that are read rightly from 200 held-out renders."""
+        scenes, pictures = load_held_out(self.folder)
+        targets = torch.tensor([reader.label_scene(scene) for scene in scenes])
+        logits = self.network(to_tensor(pictures, self.device)).cpu()
+        right = labels.is_correct(logits, targets)[targets > 0]
         return f"{right.float().mean():.4f} of attributes right on held-out renders"

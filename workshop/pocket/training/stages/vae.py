@@ -20,13 +20,18 @@ from workshop.pocket.training.speed import compiled
 
 
 def edges(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the differences of neighbouring pixels, down and across: (B, C, H − 1, W), (B, C, H, W − 1)."""
     return x[..., 1:, :] - x[..., :-1, :], x[..., 1:] - x[..., :-1]
 
 
 def reconstruct(
     vae: QwenImageVAE, pictures: torch.Tensor, noise: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(B, 3, H, W) → its reconstruction from noisy latents, and the latents without the noise."""
+    """Return pictures as decoded from noisy latents, and the latents without the noise.
+
+    pictures: (B, 3, H, W) in [-1, 1]; noise: (B, 16, H/8, W/8)
+    returns: (B, 3, H, W) and (B, 16, H/8, W/8)
+    """
     latents = vae.encode(pictures)
     return vae.decode(latents + noise), latents
 
@@ -46,7 +51,7 @@ class VaeStage:
         self.held_out = rendered(folder, 200, seed=3, test=True)[1][:32]
 
     def crops(self, step: int) -> torch.Tensor:
-        """One batch of crops, a quarter of them rich."""
+        """Return the crops of a step, a quarter of them rich, (B, 3, 64, 64) in [-1, 1]."""
         rng = np.random.default_rng(step)
         cut = []
         for i in range(self.batch):
@@ -57,6 +62,10 @@ class VaeStage:
         return to_tensor(np.stack(cut), self.device)
 
     def loss(self, step: int) -> torch.Tensor:
+        """Return mean |e| + 4·mean e² + 0.5·(mean |∂e/∂y| + mean |∂e/∂x|) + 1e-4·mean z².
+
+        e: reconstruction − crop, from latents z with a little noise
+        """
         pictures = self.crops(step)
         noise = 0.02 * torch.randn(self.batch, 16, self.crop // 8, self.crop // 8, device=self.device)
         with single_frame(), torch.autocast(self.device, torch.bfloat16):
@@ -72,6 +81,7 @@ class VaeStage:
 
     @torch.no_grad()
     def report(self) -> str:
+        """Report the mean PSNR of 32 held-out renders in dB."""
         pictures = to_tensor(self.held_out, self.device)
         with single_frame(), torch.autocast(self.device, torch.bfloat16):
             decoded = reconstruct(self.network, pictures, torch.zeros(()))[0].clamp(-1, 1)

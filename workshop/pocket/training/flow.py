@@ -1,0 +1,202 @@
+"""Rectified flow, with which all stages that draw are trained: noise, targets, the loss and its parts.
+
+    x_sigma = (1 − sigma)·x0 + sigma·noise, and the DiT predicts the velocity noise − x0
+
+Liu et al. 2022, "Flow Straight and Fast"; diffsynth 2.1.12, diffusion/flow_match.py.
+
+Axes: B batch, C channels (16), S tokens, D width. Latents are (B, 16, 16, 16).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from workshop.pocket.model.architecture import WIDTH
+from workshop.pocket.training import checkpoint, labels
+from workshop.pocket.training.dit import (
+    DiTWithReadout,
+    add_lora,
+    fast_functions,
+    make_rotary,
+    mask_padding,
+    predict_velocity,
+    sample_sigmas,
+    zero_last_layers,
+)
+from workshop.pocket.training.encoder import load_encoder
+from workshop.pocket.training.features import compare_latents, load_latent_reader
+from workshop.pocket.training.inputs import PromptTokens
+from workshop.pocket.training.loop import rank_and_size
+from workshop.pocket.training.recipes import FEATURE_WEIGHT, READOUT_WEIGHT, RECIPES
+from workshop.pocket.training.speed import compiled
+
+E = TypeVar("E")
+Named = Mapping[str, str]
+Words = tuple[torch.Tensor, torch.Tensor]
+"""Hidden states of prompts, (B, S, D), padded, and their lengths, (B,)."""
+
+
+class Losses(NamedTuple):
+    """What a batch costs, each ()."""
+
+    total: torch.Tensor
+    velocity: torch.Tensor  # the squared error of the velocity alone
+    correct: torch.Tensor  # share of attributes that the image tokens know
+
+
+class FlowStage(Generic[E]):
+    """A stage in which the DiT learns to draw, from examples of type E; text encoder and VAE are frozen."""
+
+    pool = 8
+    """So many batches are made at once, and sorted by the length of their prompts."""
+
+    def __init__(self, name: str, folder: Path, device: str) -> None:
+        self.name, self.recipe = name, (recipe := RECIPES[name])
+        self.steps, self.rate, self.batch, self.ema = recipe.steps, recipe.rate, recipe.batch, recipe.ema
+        self.folder, self.device = folder, device
+        self.prompts, self.encoder = PromptTokens(folder), load_encoder(folder).to(device)
+        self.network = self.begin(rank=recipe.rank).to(device)
+        self.batches: tuple[int | None, list[list[E]]] = (None, [])
+        self.fast_velocity = compiled(predict_velocity)
+        self.latent_reader = None
+        if checkpoint.exists(folder, "feature"):
+            self.latent_reader = load_latent_reader(folder).to(device)
+        self.fast_compare = compiled(compare_latents)
+
+    def begin(self, *, rank: int) -> DiTWithReadout:
+        """Return the network before its first step, with a LoRA if there is a rank.
+
+        It is new, or that of the stage that the recipe names.
+        """
+        network, name = DiTWithReadout(), self.recipe.begins
+        if not name:
+            zero_last_layers(network)
+            return network
+        if checkpoint.exists(self.folder, name):
+            network.load_state_dict(checkpoint.load_trained(self.folder, name))
+        else:
+            shipped = checkpoint.load_shipped(checkpoint.SHIPPED_DIT[name])
+            network.load_state_dict(shipped, strict=False)
+        return add_lora(network, rank) if rank else network
+
+    # Batches
+
+    def draw_batches(self, index: int) -> list[list[E]]:
+        """Return `pool` batches; the same index gives the same ones."""
+        raise NotImplementedError
+
+    def global_batch(self, step: int) -> list[E]:
+        """Return the batch of a step, which all processes share."""
+        index, place = divmod(step, self.pool)
+        if index != self.batches[0]:
+            self.batches = index, self.draw_batches(index)
+        return self.batches[1][place]
+
+    def local_batch(self, step: int) -> list[E]:
+        """Return this process's share of the batch."""
+        rank, size = rank_and_size()
+        return self.global_batch(step)[rank::size]
+
+    def stack(self, arrays: Sequence[np.ndarray]) -> torch.Tensor:
+        """Return arrays of one shape as a batch on the stage's device, float32."""
+        return torch.from_numpy(np.stack(arrays)).float().to(self.device)
+
+    # The loss
+
+    def compute_losses(
+        self,
+        latents: torch.Tensor,
+        words: Words,
+        asked: Sequence[Named],
+        references: Sequence[torch.Tensor] = (),
+        *,
+        shown: Sequence[Sequence[Named]] = (),
+        fast: bool = True,
+    ) -> Losses:
+        """Return the losses of a batch at random sigmas.
+
+        total = mean (v − target)² + 0.1·(named cross-entropy of the image tokens, and of those of references)
+        + 0.1·(feature error of x0', where sigma < features_below)
+        + reading_weight·(named cross-entropy of what is read in x0', where sigma < reading_below)
+
+        with the predicted velocity v and picture x0' = x_sigma − sigma·v. The last two lines need the stage
+        `feature`, and are left out unless `fast`, which runs what is compiled.
+
+        latents and each of references: (B, 16, 16, 16)
+        asked: attributes that each drawing must have; shown: those of each reference, one list for each of
+        `references`
+        """
+        noise = torch.randn_like(latents)
+        sigma = sample_sigmas(len(latents)).to(self.device)
+        mixed = torch.lerp(latents, noise, sigma.view(-1, 1, 1, 1))
+        predicted, middle = self.predict(mixed, sigma, words, references, fast=fast)
+        target = self.regression_target(noise - latents, mixed, sigma, words=words, fast=fast)
+        velocity = (predicted - target).square().mean()
+        targets = labels.to_tensor(asked, self.device)
+        known = [labels.to_tensor(each, self.device) for each in shown]
+        readout, correct = self.readout_loss(middle, targets, known)
+        total = velocity + READOUT_WEIGHT * readout
+        if self.latent_reader is not None and fast:
+            drawn = mixed - sigma.view(-1, 1, 1, 1) * predicted
+            with torch.autocast(self.device, torch.bfloat16):
+                error, logits = self.fast_compare(self.latent_reader, drawn, latents)
+            readable = targets * (sigma < self.recipe.reading_below)[:, None]
+            total = total + FEATURE_WEIGHT * (error * (sigma < self.recipe.features_below)).mean()
+            reading = labels.named_cross_entropy(logits.float()[:, None], readable)[0]
+            total = total + self.recipe.reading_weight * reading
+        return Losses(total, velocity, correct)
+
+    def readout_loss(
+        self, middle: torch.Tensor, targets: torch.Tensor, known: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the named cross-entropy of what image tokens know, and the share they know of the drawing.
+
+        middle: (B, (1 + references)·64, D); targets: (B, A); known: (B, A) for each reference
+        returns: the sum over drawing and references, and the share, both ()
+        """
+        with torch.autocast(self.device, torch.bfloat16):
+            logits = self.network.readout(F.layer_norm(middle, (WIDTH,))).float()
+        drawing, *others = logits.chunk(1 + len(known), dim=1)
+        loss, correct = labels.named_cross_entropy(drawing, targets)
+        of_references = [labels.named_cross_entropy(*pair)[0] for pair in zip(others, known, strict=True)]
+        return loss + sum(of_references), correct
+
+    def regression_target(
+        self, velocity: torch.Tensor, mixed: torch.Tensor, sigma: torch.Tensor, *, words: Words, fast: bool
+    ) -> torch.Tensor:
+        """Return what is to be predicted, (B, 16, 16, 16): the velocity of the render.
+
+        velocity, mixed: (B, 16, 16, 16); sigma: (B,)
+        """
+        return velocity
+
+    def predict(
+        self,
+        mixed: torch.Tensor,
+        sigma: torch.Tensor,
+        words: Words,
+        references: Sequence[torch.Tensor] = (),
+        *,
+        fast: bool,
+        network: DiTWithReadout | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the velocity in float32, (B, 16, 16, 16), and the image tokens in the middle of the DiT.
+
+        mixed and each of references: (B, 16, 16, 16); sigma: (B,); network: if not the stage's own
+        """
+        network = network or self.network
+        (text, lengths), pictures = words, 1 + len(references)
+        mask = mask_padding(lengths, text.shape[1], 64 * pictures).to(self.device).bfloat16()
+        with fast_functions(), torch.autocast(self.device, torch.bfloat16):
+            rotary = make_rotary(network, text.shape[1], self.device, pictures=pictures)
+            for tensor, tokens in ((text, 1), (mask, 3), (rotary[1], 0)):
+                torch._dynamo.mark_dynamic(tensor, tokens)
+            forward = self.fast_velocity if fast else predict_velocity
+            predicted, middle = forward(network, mixed, sigma, text, mask, rotary, references)
+        return predicted.float(), middle
