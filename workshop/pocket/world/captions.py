@@ -1,7 +1,7 @@
-"""Turns a scene into words: English, Korean, Kannada or Chinese, with a record of exactly what the words say.
+"""Turn a scene into words, in English, Korean, Kannada or Chinese, with a record of exactly what they say.
 
-The words are in `vocabulary`; this is the grammar. First it is decided what to say (functions at the end),
-then a `_Speaker` says it. Only the speaker looks words up, and looking a word up is what records it as named.
+The words are in `vocabulary`; this is the grammar. The functions at the end decide what to say, then a
+`_Speaker` says it. Only the speaker looks words up, and with every word it records what the word names.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _PARTICLE = re.compile("(.)(을/를|이/가|은/는|과/와)")
 
 
 def _particle(match: re.Match[str]) -> str:
-    """The Korean particle that fits the syllable before it: the first after a consonant, else the second."""
+    """Return the Korean particle that fits the syllable before it: the first one after a consonant."""
     ends_in_consonant = (ord(match[1]) - 0xAC00) % 28 > 0
     return match[1] + match[2][0 if ends_in_consonant else 2]
 
 
 def _genitive(text: str) -> str:
-    """Kannada: the text with its last word in the genitive."""
+    """Return a Kannada text with its last word in the genitive."""
     start, _, last = text.rpartition(" ")
     return f"{start} {KANNADA_GENITIVE.get(last, last)}".strip()
 
@@ -79,7 +79,7 @@ class _Speaker:
         return self.random() < probability
 
     def note(self, attribute: str) -> str:
-        """Record that the words state this attribute; returns its value."""
+        """Record that the words state this attribute; return its value."""
         value = self.named[attribute] = self.facts[attribute]
         return value
 
@@ -87,11 +87,11 @@ class _Speaker:
         return self.pick(self.tongue.words[attribute][self.note(side + attribute)])
 
     def colored(self, forms: Sequence[str], color: str, side: str = "") -> str:
-        """A noun from `forms` with the colour, which may be absent, in its place."""
+        """Return a noun from `forms` with its colour, or without if there is none to say."""
         return _tidy(self.pick(forms).format(self.word(color, side) if color else ""))
 
     def words_of(self, part: str, stated: Sequence[str], side: str) -> str:
-        """The words that go into the form of a part; "" for parts whose form says it all."""
+        """Return the words that go into the form of a part; "" for parts whose form says it all."""
         if part == "hair":
             length = self.note(f"{side}hair length") if "hair length" in stated else ""
             return self.colored(self.tongue.hair[length], "hair" if "hair" in stated else "", side)
@@ -107,7 +107,7 @@ class _Speaker:
         return ""
 
     def part(self, subject: _Subject, part: str, how: str = "said", *, topic: str = "") -> str:
-        """One part in one of its forms: "said", "link", "tag", or "does" with `topic` as the subject."""
+        """Say a part in one of its forms: "said", "link", "tag", or "does" with `topic` as the subject."""
         form, stated = self.tongue.forms[part], subject.parts[part]
         words = self.words_of(part, stated, subject.side)
         if self.facts["kind"] == "figure" and (part == "held" or self.named.get("left garment") == "dress"):
@@ -123,7 +123,7 @@ class _Speaker:
     # Who or what is shown
 
     def noun(self, subject: _Subject, *, praise: float = 0.2) -> str:
-        """The noun and what stands before it in every language: "handsome Asian man", "cute brown dog"."""
+        """Say the noun and what every language puts before it: "handsome Asian man", "cute brown dog"."""
         tongue, words = self.tongue, []
         if subject.noun == "dog":
             self.named["kind"] = value = "dog"
@@ -139,7 +139,7 @@ class _Speaker:
         return tongue.gap.join([*words, self.pick(tongue.words[subject.noun][value])])
 
     def describe(self, subject: _Subject, parts: Iterable[str], *, place: str = "") -> str:
-        """A noun with its parts: "a woman with red hair, holding a cup". English says the place in here."""
+        """Say a noun with its parts: "a woman with red hair, holding a cup", in English with the place."""
         parts = list(parts)
         noun = self.noun(subject)
         if self.english:
@@ -171,13 +171,13 @@ class _Speaker:
     # The picture
 
     def frame(self, shown: str, kind: str) -> str:
-        """ "a portrait of …", which names the kind, or with kind "" a medium such as "a photo of …"."""
+        """Say "a portrait of …", which names the kind, or with kind "" a medium such as "a photo of …"."""
         if kind:
             self.note("kind")
         return self.pick(self.tongue.frames[kind]).format(shown, g=_genitive(shown))
 
     def place(self, text: str, how: str) -> str:
-        """The text with its background; `how` is "lead", "trail" or "clause"; else without the text."""
+        """Say the text with its background (how: "lead", "trail", "clause"), or the background alone."""
         value = self.note("background")
         if value == "plain":
             return self.pick(self.tongue.plain[how]).format(text)
@@ -194,7 +194,7 @@ class _Speaker:
     def phrase(
         self, shown: str, *, kind: str, background: bool, rest: Sequence[str] = (), closing: str = ""
     ) -> str:
-        """A caption that starts with a noun phrase, framed, placed, asked for; `rest` are more sentences."""
+        """Return a caption that starts with a noun phrase: framed, placed, asked for. rest: more sentences"""
         tongue = self.tongue
         framed = bool(kind) or self.chance(0.15)
         text = self.frame(shown, kind) if framed else shown
@@ -213,7 +213,7 @@ class _Speaker:
         return self.sentence(text) if self.chance(0.35) else text
 
     def clause(self, text: str, *, background: bool, rest: Sequence[str] = (), fluent: bool = True) -> str:
-        """A caption that starts with a sentence, given without its stop; if `fluent`, it can be placed."""
+        """Return a caption that starts with a sentence, given without its stop. fluent: it can be placed"""
         if background and fluent and self.chance(0.6):
             text = self.place(text, "clause")
         elif background:
@@ -223,7 +223,7 @@ class _Speaker:
         return text
 
     def tags(self, subject: _Subject, *, kind: str, background: bool, closing: str = "") -> str:
-        """A caption of words between commas."""
+        """Return a caption of words between commas."""
         items = [self.part(subject, part, "tag") for part in subject.parts]
         if background:
             items.append(self.place("", "tag"))
@@ -237,7 +237,7 @@ class _Speaker:
         return self.tongue.comma.join([*head, *items, *([closing] if closing else [])])
 
     def single(self, subject: _Subject, *, kind: str, background: bool) -> str:
-        """A caption of one person or dog, in one of the three styles."""
+        """Return a caption of one person or dog: tags, a phrase or sentences."""
         closing = ""
         if self.chance(0.1):
             closing = self.pick(self.tongue.closing["" if subject.noun == "dog" else "person"])
@@ -264,7 +264,7 @@ class _Speaker:
     # Couples
 
     def group(self, who: str) -> str:
-        """Words for two people: "" says nothing of who they are, "married" says a man and a woman."""
+        """Return words for two people: with "" anybody, with "married" a man and a woman."""
         for side in ("left", "right") if who else ():
             self.note(f"{side} who")
         text = self.pick(self.tongue.group[who])
@@ -272,7 +272,7 @@ class _Speaker:
         return _tidy(text.format(praise))
 
     def pair(self, first: _Subject, second: _Subject, *, placed: bool) -> tuple[str, bool]:
-        """Both people described, in this order, and whether the words can be the subject of a sentence."""
+        """Describe both people in this order; return also whether a sentence can begin with the words."""
         listed = placed and self.chance(0.4)
         places = [self.tongue.sides[subject.side == "right "] for subject in (first, second)]
         texts = []
@@ -284,7 +284,7 @@ class _Speaker:
         return self.pick(forms).format(a=texts[0], b=texts[1], x=places[0], y=places[1]), not listed
 
     def couple(self, text: str, *, is_subject: bool, simple: bool, pose: bool, background: bool) -> str:
-        """A caption of two people. Words that are `simple` can be said with their pose in every language."""
+        """Return a caption of two people. simple: words that every language can join with a pose"""
         self.note("kind")
         if not is_subject:
             rest = (
@@ -310,7 +310,7 @@ class _Speaker:
 
 
 def _verbosity(rng: random.Random) -> float:
-    """How likely each attribute is to be said: in one caption of eight none is, in one of eight all are."""
+    """Return how likely each attribute is to be said: one caption of eight says none, one says all."""
     draw = rng.random()
     return 0.0 if draw < 0.13 else 1.0 if draw > 0.88 else 0.1 + 0.9 * rng.random()
 
@@ -320,7 +320,7 @@ def _some(rng: random.Random, likely: float, **weights: float) -> tuple[str, ...
 
 
 def _person(person: Person, side: str, likely: float, rng: random.Random) -> _Subject:
-    """Choose what to say of a person, apart from what the person holds or whether they sit."""
+    """Choose what to say of a person, apart from what they hold and whether they sit."""
     subject = _Subject("who", side)
     body = {"skin": _some(rng, likely, skin=0.45), "hair": _some(rng, likely, hair=1, hair_length=0.6)}
     glasses = ("glasses", 0.9) if person.glasses == "yes" else ("no glasses", 0.06)
@@ -337,7 +337,7 @@ def _person(person: Person, side: str, likely: float, rng: random.Random) -> _Su
 
 
 def _one_person(scene: Scene, likely: float, rng: random.Random) -> tuple[_Subject, str]:
-    """The person to speak of, and the kind of picture to say in so many words ("" for none)."""
+    """Return the person to speak of, and the kind of picture to name in words, "" for none."""
     person = scene.people[0]
     subject = _person(person, "left ", likely, rng)
     acts = [("seat", ("kind",))] if scene.kind == "seated" else []
@@ -381,7 +381,7 @@ def _dog(scene: Scene, likely: float, rng: random.Random) -> _Subject:
 
 
 def _swapped(facts: dict[str, str]) -> dict[str, str]:
-    """The same facts with left for right: in an unplaced caption `left` is who is mentioned first."""
+    """Return the same facts with left for right: in an unplaced caption `left` is who is mentioned first."""
     other = {"left": "right", "right": "left"}
     words = (name.partition(" ") for name in facts)
     return {
@@ -390,14 +390,14 @@ def _swapped(facts: dict[str, str]) -> dict[str, str]:
 
 
 def _differ(speaker: _Speaker, one: _Subject, two: _Subject) -> bool:
-    """Whether something that is said of one of the two is not true of the other."""
+    """Return whether something that is said of one of the two is not true of the other."""
     facts = speaker.facts
     stated = [name for subject in (one, two) for names in subject.parts.values() for name in names]
     return any(facts[f"left {name}"] != facts[f"right {name}"] for name in stated)
 
 
 def _speak_of_couple(speaker: _Speaker, scene: Scene, likely: float, rng: random.Random) -> tuple[str, bool]:
-    """The text, and whether it says who is left."""
+    """Return the text, and whether it tells who is left."""
     one, two = (
         _person(p, f"{s} ", likely * 0.7, rng) for p, s in zip(scene.people, ("left", "right"), strict=True)
     )
@@ -427,7 +427,7 @@ def _says_background(scene: Scene, likely: float, rng: random.Random) -> bool:
 
 
 def workshop_prompts(scene: Scene) -> list[Caption]:
-    """The workshop's own prompts that fit this picture, in any language."""
+    """Return the workshop's own prompts that fit this picture, in any language."""
     return [prompt for prompt in WORKSHOP_PROMPTS.values() if _fits(prompt, attributes(scene))]
 
 
@@ -437,7 +437,7 @@ def _fits(prompt: Caption, facts: dict[str, str]) -> bool:
 
 
 def _prompt_of(facts: dict[str, str], language: str, rng: random.Random) -> Caption | None:
-    """Now and then a workshop prompt that fits: more often if it names more, because it then fits less."""
+    """Return a workshop prompt that fits, now and then: more often if it names more, for it fits less."""
     draw = rng.random()
     for prompt in WORKSHOP_PROMPTS.values():
         often = draw < 0.01 * len(prompt.named) ** 2
@@ -447,7 +447,7 @@ def _prompt_of(facts: dict[str, str], language: str, rng: random.Random) -> Capt
 
 
 def caption(scene: Scene, language: str, rng: random.Random) -> Caption:
-    """Say in one of `LANGUAGES` what the scene shows: sometimes everything, sometimes just "a dog".
+    """Return a caption of the scene in one of `LANGUAGES`: sometimes of everything, sometimes just "a dog".
 
     The same scene, language and state of `rng` give the same caption. Raises ValueError for another language.
     """

@@ -1,9 +1,8 @@
-"""What a picture of the pocket world shows: a scene is a dataclass of attributes, and every attribute is one
-word of a fixed list.
+"""What a picture of the pocket world shows: a scene has attributes, and each is a word of a fixed list.
 
 The renderer (`draw`) turns a scene into a picture, the grammar (`captions`) turns it into words in four
-languages, and the reader (`reader`) turns a picture back into attributes. So "did the picture follow the
-prompt?" has an exact answer.
+languages, and the reader (`workshop.pocket.model.reader`) turns a picture back into attributes. So "did the
+picture follow the prompt?" has an exact answer.
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Dog:
-    """One dog. The base model only ever meets dogs with at most one of the three markings."""
+    """One dog. The base model never meets a dog with more than one of the three markings."""
 
     coat: str = "brown"
     markings: tuple[str, ...] = ()
@@ -90,9 +89,9 @@ class Dog:
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture: its kind, who or what is in it, where, and `layout`, the seed of everything that has no
-    name.
+    """One picture: its kind, who or what is in it, and where.
 
+    layout: the seed of everything that has no name
     people: one Person for portrait, figure and seated; two, from left to right, for couple; none for dog.
     """
 
@@ -106,8 +105,9 @@ class Scene:
 
 
 def attributes(scene: Scene) -> dict[str, str]:
-    """The attributes that this picture has, by the names of `ATTRIBUTES`; those of other kinds of picture are
-    absent.
+    """Return the attributes that this picture has, by the names of `ATTRIBUTES`.
+
+    Attributes of other kinds of picture are left out.
 
     >>> attributes(Scene("dog", "snow", dog=Dog(markings=("socks",))))["socks"]
     'yes'
@@ -127,8 +127,9 @@ def attributes(scene: Scene) -> dict[str, str]:
 
 
 def held_out(scene: Scene) -> bool:
-    """Whether this combination of attributes is kept from training: a fifth of all combinations, chosen by a
-    hash.
+    """Return whether this combination of attributes is kept from training.
+
+    A hash keeps a fifth of all combinations.
 
     The combination is (kind, background, hair, garment, color) of the first person, or (background, coat,
     collar, pose) of a dog: every single value is seen in training, these combinations of them never are.
@@ -142,7 +143,7 @@ def held_out(scene: Scene) -> bool:
 
 
 def random_person(rng: random.Random, kind: str) -> Person:
-    """A person who may stand in a picture of this kind."""
+    """Return a person who may be in a picture of this kind."""
     who = rng.choice(WHO)
     garments = [g for g in GARMENTS if g != "dress" or (who == "woman" and kind != "portrait")]
     lengths = HAIR_LENGTHS if who == "woman" else ("short", "short", "long", "bun")
@@ -158,7 +159,7 @@ def random_person(rng: random.Random, kind: str) -> Person:
 
 
 def random_dog(rng: random.Random) -> Dog:
-    """A dog with at most one marking."""
+    """Return a dog with at most one marking."""
     marking = rng.choice((*MARKINGS, None, None))
     return Dog(
         coat=rng.choice(COATS),
@@ -170,7 +171,7 @@ def random_dog(rng: random.Random) -> Dog:
 
 
 def random_scene(rng: random.Random, kind: str | None = None) -> Scene:
-    """Any scene of the pocket world, held out or not."""
+    """Return any scene of the pocket world, held out or not; `kind` is one of KINDS, or any."""
     kind = kind or rng.choices(KINDS, weights=(25, 22, 15, 16, 22))[0]
     background = "plain" if rng.random() < 0.2 else rng.choice(BACKGROUNDS[1:])
     layout = rng.randrange(2**31)
@@ -197,7 +198,7 @@ def change(scene: Scene, named: Mapping[str, str]) -> Scene:
 
 
 def stream(seed: int, *, test: bool = False, kind: str | None = None) -> Iterator[Scene]:
-    """Endless scenes: those that training may see, or with `test` only the held-out combinations.
+    """Yield scenes without end: those that training may see, or with `test` the held-out combinations.
 
     The same seed gives the same scenes everywhere.
     """

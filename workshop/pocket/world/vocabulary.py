@@ -1,8 +1,13 @@
 """The words of the pocket world in English, Korean, Kannada and Chinese: one table each, read by `captions`.
 
-A picture is described in parts ("hair", "clothes", "seat", ...), each of them with four forms: `said` is put
-to a noun, `link` too but for all but the last of several, `tag` stands alone between commas, and `does` is a
-sentence with the subject `{s}`. Of several words one is drawn; one that is listed twice is drawn more often.
+A picture is described in parts ("hair", "clothes", "seat", …). Each part has four forms; of "hair" they are:
+
+    said    a woman *with red hair*
+    link    a woman *with red hair and* …, where another part follows
+    tag     …, *red hair*, …
+    does    *she has red hair*
+
+Of several words one is drawn; a word that is listed twice is drawn more often.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Form:
-    """The forms of one part. Without `does` it cannot be a sentence, without `link` it is as `said`."""
+    """The forms of one part. Without `does` it cannot be a sentence; without `link`, `said` stands in."""
 
     said: tuple[str, ...]
     tag: tuple[str, ...]
@@ -22,7 +27,10 @@ class Form:
 
 @dataclass(frozen=True)
 class Pose:
-    """How two people stand: `said` of a noun, `does` of a subject, `sentence` on its own."""
+    """How two people stand.
+
+    said: "a couple *hugging*"; sentence: "*They are hugging*"; does: "*a couple are hugging*"
+    """
 
     said: tuple[str, ...]
     sentence: tuple[str, ...]
@@ -70,6 +78,7 @@ class Tongue:
 def same(
     *words: str, link: tuple[str, ...] = (), tag: tuple[str, ...] = (), does: tuple[str, ...] = ()
 ) -> Form:
+    """Return a form whose tag is the same words, unless another is given."""
     return Form(said=words, tag=tag or words, does=does, link=link)
 
 
