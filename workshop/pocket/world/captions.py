@@ -107,7 +107,7 @@ class _Speaker:
         return ""
 
     def part(self, subject: _Subject, part: str, how: str = "said", *, topic: str = "") -> str:
-        """Say a part in one of its forms: "said", "link", "tag", or "does" with `topic` as the subject."""
+        """Return a part in one of its forms: "said", "link", "tag", or "does" with `topic` as the subject."""
         form, stated = self.tongue.forms[part], subject.parts[part]
         words = self.words_of(part, stated, subject.side)
         if self.facts["kind"] == "figure" and (part == "held" or self.named.get("left garment") == "dress"):
@@ -123,7 +123,7 @@ class _Speaker:
     # Who or what is shown
 
     def noun(self, subject: _Subject, *, praise: float = 0.2) -> str:
-        """Say the noun and what every language puts before it: "handsome Asian man", "cute brown dog"."""
+        """Return the noun and what every language puts before it: "handsome Asian man", "cute brown dog"."""
         tongue, words = self.tongue, []
         if subject.noun == "dog":
             self.named["kind"] = value = "dog"
@@ -139,7 +139,7 @@ class _Speaker:
         return tongue.gap.join([*words, self.pick(tongue.words[subject.noun][value])])
 
     def describe(self, subject: _Subject, parts: Iterable[str], *, place: str = "") -> str:
-        """Say a noun with its parts: "a woman with red hair, holding a cup", in English with the place."""
+        """Return a noun with its parts: "a woman with red hair, holding a cup", in English with the place."""
         parts = list(parts)
         noun = self.noun(subject)
         if self.english:
@@ -171,13 +171,13 @@ class _Speaker:
     # The picture
 
     def frame(self, shown: str, kind: str) -> str:
-        """Say "a portrait of …", which names the kind, or with kind "" a medium such as "a photo of …"."""
+        """Return "a portrait of …", which names the kind, or with kind "" a medium such as "a photo of …"."""
         if kind:
             self.note("kind")
         return self.pick(self.tongue.frames[kind]).format(shown, g=_genitive(shown))
 
     def place(self, text: str, how: str) -> str:
-        """Say the text with its background (how: "lead", "trail", "clause"), or the background alone."""
+        """Return the text with its background (how: "lead", "trail", "clause"), or the background alone."""
         value = self.note("background")
         if value == "plain":
             return self.pick(self.tongue.plain[how]).format(text)
