@@ -279,8 +279,8 @@ def _pocket() -> Iterator[Fact]:
 
 def _parameters(model: models.Model, part: models.Part) -> int | None:
     """Count a part's parameters in the pocket model's files; None if they are not here."""
-    files = models.paths(model, part, POCKET)
-    if not files or list(models.broken(files)):
+    files = models.find_files(model, part, POCKET)
+    if not files or list(models.find_broken(files)):
         return None
     return sum(math.prod(entry["shape"]) for file in files for entry in models.read_header(file).values())
 

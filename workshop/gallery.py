@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FALLBACK = files.REPO / "data" / "fallback"
-SHOWN = 384  # CSS px a small picture is enlarged to: 128 image px then read from the last row
+# CSS px; a small picture is enlarged to them, so that 128 image px can be seen from the back of the room.
+SHOWN = 384
 WIDEST = 768  # image px; a larger picture is embedded smaller, the file keeps every pixel
 PACKAGES = ("torch", "diffsynth", "transformers")
 
@@ -45,8 +46,8 @@ def save(
 ) -> Path:
     """Save a picture as <name>.png with all of this in its metadata; returns the path.
 
-    alt: what is to be seen; the prompt if nothing is given.
-    more: anything else worth keeping, as lora="ArtAug".
+    alt: what is to be seen; the prompt if left out
+    more: anything else worth keeping, as lora="ArtAug"
 
     The file appears whole or not at all: a failure leaves an earlier picture of that name as it was.
 
@@ -117,10 +118,10 @@ def show(
 ) -> None:
     """Show one picture or a grid in the notebook, each with caption and alt text; elsewhere print those.
 
-    columns: at most four if not given.
-    width: CSS px of each picture in a grid.
-    alt: what each picture shows; else the saved alt text, else the caption.
-    crisp: keep the pixels' edges when a small picture is enlarged; else it is smoothed.
+    columns: at most four if left out
+    width: CSS px of each picture in a grid
+    alt: what each picture shows; else the saved alt text, else the caption
+    crisp: keep the pixels' edges when a small picture is enlarged; else it is smoothed
     """
     pictures = list(images) if isinstance(images, Sequence) else [images]
     texts = _one_each("captions", captions, len(pictures))
@@ -143,7 +144,7 @@ def caption(profile: profiles.Profile, *facts: object) -> str:
 
 
 def in_notebook() -> bool:
-    """Say whether this runs in a kernel, where pictures can be shown."""
+    """Return whether this runs in a kernel, where pictures can be shown."""
     try:
         from IPython import get_ipython
     except ImportError:
@@ -161,7 +162,7 @@ def figures(
     crisp: bool = False,
     width: int = SHOWN,
 ) -> str:
-    """Write the HTML of a grid of figures; the pictures are inside, so the output stands alone."""
+    """Return the HTML of a grid of figures; the pictures are inside, so the output stands alone."""
     columns = max(1, min(columns or 4, len(pictures)))
     cells = [
         _figure(picture, caption, alt=alt, crisp=crisp, width=width if columns > 1 else None)

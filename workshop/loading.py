@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = ("dit", "text_encoder", "vae")  # read by DiffSynth's model pool, in this order
 BYTES = {"bfloat16": 2, "float32": 4}  # of a parameter
-Key = tuple[Path, str, str]  # folder, repository, role: what makes a part the same part
+Key = tuple[Path, str, str]  # folder, repository, role: two parts with equal keys are one part
 
 _parts: dict[Key, Any] = {}
 _pipelines: dict[str, tuple[profiles.Profile, QwenImagePipeline]] = {}
@@ -28,14 +28,14 @@ _pipelines: dict[str, tuple[profiles.Profile, QwenImagePipeline]] = {}
 
 @dataclass(frozen=True, repr=False)
 class Freed:
-    """What `free` let go, and whether it went; shows itself in one line, printed in full."""
+    """Result of `free()`: parts released, bytes before and after, and parts that are still referenced."""
 
-    parts: tuple[str, ...]
-    weights: int  # bytes of parameters that were let go
+    parts: tuple[str, ...]  # as "dit of Qwen/Qwen-Image"
+    weights: int  # bytes of their parameters
     before: int | None  # bytes this process held, on the GPU or else the host; None if nothing can measure it
     after: int | None
-    where: str
-    alive: tuple[str, ...]  # parts that something else still holds
+    where: str  # "GPU" or "host"
+    alive: tuple[str, ...]  # those of the parts that a variable still holds
 
     def __repr__(self) -> str:
         return f"<{len(self.parts)} parts freed, {units.gib(self.weights)}>"
@@ -57,7 +57,7 @@ class Freed:
 
 @dataclass(frozen=True, repr=False)
 class Room:
-    """Whether a pipeline fits beside what is in memory; one line, or the whole reckoning if printed."""
+    """Result of `room()`: the bytes a pipeline needs, the bytes that are free, and what could be freed."""
 
     name: str
     weights: int  # bytes that are not in memory yet
@@ -68,7 +68,7 @@ class Room:
 
     @property
     def enough(self) -> bool:
-        """Whether weights and a picture fit; where nothing can measure, they are taken to."""
+        """Return whether weights and a picture fit; where nothing can measure memory, assume so."""
         return self.free is None or self.weights + self.working <= self.free
 
     def __repr__(self) -> str:
@@ -83,12 +83,7 @@ class Room:
         verdict = (
             f"No room. {_remedy(self.resident, missing)}" if missing else "There is room: keep everything."
         )
-        return "\n".join([*lines, _told(self.resident), verdict])
-
-
-def names() -> tuple[str, ...]:
-    """List the pipelines that `load_pipeline` knows."""
-    return tuple(catalogue.PIPELINES)
+        return "\n".join([*lines, _describe_resident(self.resident), verdict])
 
 
 def loaded() -> tuple[str, ...]:
@@ -99,7 +94,7 @@ def loaded() -> tuple[str, ...]:
 def load_pipeline(name: str = "Qwen-Image", *, profile: profiles.Profile | None = None) -> QwenImagePipeline:
     """Load a pipeline, or return the one in memory; pipelines share text encoder, VAE and tokenizer.
 
-    profile: the one in force if not given.
+    profile: the one in force if left out
 
     Raises ValueError for another name, FileNotFoundError naming every file that is missing, cut short or
     unreadable, RuntimeError if the name is loaded under another profile, and MemoryError if the weights do
@@ -138,7 +133,9 @@ def load_pipeline(name: str = "Qwen-Image", *, profile: profiles.Profile | None 
 def read_parts(
     name: str, roles: Sequence[str], *, profile: profiles.Profile | None = None
 ) -> QwenImagePipeline:
-    """Read only these parts of a pipeline, into one of their own: nothing is shared, all else in it is None.
+    """Read only these parts of a pipeline, into a pipeline of their own; its other parts are None.
+
+    Nothing is shared with the pipelines in memory.
 
     Raises FileNotFoundError naming every file of them that is missing, cut short or unreadable.
     """
@@ -149,9 +146,9 @@ def read_parts(
 
 
 def free(name: str | None = None) -> Freed:
-    """Empty one pipeline, or all, release the parts no other pipeline uses, and print what came back.
+    """Empty one pipeline, or all, release the parts that no other pipeline uses, and print what came back.
 
-    The pipeline object cannot be used afterwards, even where a variable still holds it.
+    An emptied pipeline cannot be used again, even where a variable still holds it.
 
     Raises ValueError if that pipeline is not loaded.
     """
@@ -175,7 +172,7 @@ def free(name: str | None = None) -> Freed:
 def resident(*, beside: str | None = None) -> dict[str, int]:
     """Return for each pipeline in memory how many bytes freeing it, and it alone, would bring.
 
-    beside: a pipeline that is to come; what it needs as well stays, and does not count
+    beside: a pipeline that is to be loaded; a part that it needs, too, stays in memory and does not count
     """
     owned = {name: set(_keys(name, profile).values()) for name, (profile, _) in _pipelines.items()}
     users = Counter(key for keys in owned.values() for key in keys)
@@ -185,7 +182,7 @@ def resident(*, beside: str | None = None) -> dict[str, int]:
 
 
 def room(name: str, *, profile: profiles.Profile | None = None) -> Room:
-    """Reckon whether a pipeline fits beside those in memory; of the files it reads the headers only.
+    """Compute whether a pipeline fits beside those in memory; of the files only the headers are read.
 
     Raises ValueError and FileNotFoundError as `load_pipeline` does.
     """
@@ -199,9 +196,9 @@ def room(name: str, *, profile: profiles.Profile | None = None) -> Room:
 
 @contextmanager
 def explain_shortage(doing: str) -> Iterator[None]:
-    """Say, where torch runs out of memory in the block, what is in memory and what to free.
+    """Raise MemoryError where torch runs out of memory in the block; it names what to free.
 
-    Raises MemoryError in place of torch's own error.
+    doing: what the block does, as the message says it
     """
     try:
         yield
@@ -212,7 +209,9 @@ def explain_shortage(doing: str) -> Iterator[None]:
             raise
         where, here = memory.held()[0], resident()
         remedy = f"{_remedy(here, 1)} Or draw a smaller picture, or with fewer references."
-        raise MemoryError(f"The {where} ran out of memory while {doing}. {_told(here)} {remedy}") from error
+        raise MemoryError(
+            f"The {where} ran out of memory while {doing}. {_describe_resident(here)} {remedy}"
+        ) from error
 
 
 def _keys(name: str, profile: profiles.Profile) -> dict[str, Key]:
@@ -228,12 +227,12 @@ def _fresh(name: str, profile: profiles.Profile) -> dict[str, tuple[catalogue.Mo
 
 def _size(model: catalogue.Model, part: catalogue.Part, profile: profiles.Profile) -> int:
     """Count the bytes that a part takes in memory, from its files' headers."""
-    files = catalogue.paths(model, part, profile.models)
+    files = catalogue.find_files(model, part, profile.models)
     shapes = [entry["shape"] for file in files for entry in catalogue.read_header(file).values()]
     return sum(math.prod(shape) for shape in shapes) * BYTES[profile.dtype_name]
 
 
-def _told(here: Mapping[str, int]) -> str:
+def _describe_resident(here: Mapping[str, int]) -> str:
     if not here:
         return "No pipeline is in memory."
     each = [f"{name} (freeing it brings {units.gib(size)})" for name, size in here.items()]
@@ -252,7 +251,7 @@ def _remedy(here: Mapping[str, int], missing: int) -> str:
 def _check_files(name: str, profile: profiles.Profile, sources: dict[str, tuple]) -> None:
     lines = []
     for model, part in sources.values():
-        found = catalogue.problems(model, part, profile.models, published=profile.is_real)
+        found = catalogue.find_problems(model, part, profile.models, published=profile.is_real)
         lines += [f"  {problem}" for problem in found]
         lines += [f"  → {profile.remedy(model.name)}"] if found else []
     if lines:
@@ -270,7 +269,7 @@ def _read(profile: profiles.Profile, sources: dict[str, tuple]) -> QwenImagePipe
         if role not in sources:
             return None
         model, part = sources[role]
-        files = [str(path) for path in catalogue.paths(model, part, profile.models)]
+        files = [str(path) for path in catalogue.find_files(model, part, profile.models)]
         return ModelConfig(path=str(profile.models / model.repo / part.pattern) if part.needs else files)
 
     _check_architectures(profile, sources)
@@ -284,12 +283,12 @@ def _read(profile: profiles.Profile, sources: dict[str, tuple]) -> QwenImagePipe
 
 
 def _check_architectures(profile: profiles.Profile, sources: dict[str, tuple]) -> None:
-    """Raise ValueError for weights that DiffSynth does not know; it knows the pocket's only by now."""
+    """Raise ValueError for weights that DiffSynth does not know; the pocket's are registered before."""
     from diffsynth.configs import MODEL_CONFIGS
 
     known = {config["model_hash"] for config in MODEL_CONFIGS}
     for model, part in (sources[role] for role in WEIGHTS if role in sources):
-        files = catalogue.paths(model, part, profile.models)
+        files = catalogue.find_files(model, part, profile.models)
         if catalogue.key_hash(files) not in known:
             raise ValueError(
                 f"{files[0]} is whole, but of an architecture that DiffSynth does not know: its keys and "
@@ -308,7 +307,7 @@ def _part(pipe: QwenImagePipeline, role: str) -> Any:
 
 
 def _take_out(chosen: list[str]) -> dict[str, Any]:
-    """Empty these pipelines and drop the parts that no remaining one uses; returns those, by label."""
+    """Empty these pipelines and drop the parts that no other pipeline uses; returns the dropped, by label."""
     emptied = [(name, *_pipelines.pop(name)) for name in chosen]
     kept = {key for name, (profile, _) in _pipelines.items() for key in _keys(name, profile).values()}
     going = {f"{key[2]} of {key[1]}": _parts.pop(key) for key in list(_parts) if key not in kept}

@@ -2,8 +2,8 @@
 
     W' = W + alpha · B A        W: (rows, columns), B: (rows, rank), A: (rank, columns)
 
-DiffSynth loads, stacks and clears; notebook 03 uses it directly. What it does not do is look: of a file for
-another model it patches what fits by name, prints "0 tensors are patched" and goes on. `check` looks first.
+DiffSynth loads, stacks and clears; notebook 03 calls it directly. DiffSynth does not check: of a file for
+another model it patches what fits by name, prints "0 tensors are patched" and goes on. `check` checks first.
 
 Source: Hu et al. 2021, arXiv 2106.09685; diffsynth 2.1.12, diffusion/base_pipeline.py (load_lora,
 clear_lora), utils/lora/general.py (names), core/vram/layers.py (hot-loading).
@@ -47,7 +47,7 @@ WHOSE = {"Qwen-Image": "the real Qwen-Image's", "pocket": "the pocket model's"} 
 
 @dataclass(frozen=True)
 class File:
-    """What a LoRA file says about itself: for each layer the size it is meant for, and the rank."""
+    """What a LoRA file holds: for each layer the size of the matrix it is for, and the rank."""
 
     path: Path
     sizes: Sizes
@@ -56,7 +56,7 @@ class File:
     @property
     def parameters(self) -> int:
         """Count the numbers in all of its A and B."""
-        return sum(pair(*size, rank=self.ranks[name]) for name, size in self.sizes.items())
+        return sum(count_pair(*size, rank=self.ranks[name]) for name, size in self.sizes.items())
 
     @property
     def rank(self) -> int:
@@ -64,10 +64,10 @@ class File:
         return max(self.ranks.values())
 
 
-def pair(rows: int, columns: int, *, rank: int) -> int:
+def count_pair(rows: int, columns: int, *, rank: int) -> int:
     """Count the numbers in A and B for one matrix.
 
-    >>> pair(4096, 4096, rank=32)
+    >>> count_pair(4096, 4096, rank=32)
     262144
     """
     return rank * (rows + columns)
@@ -91,7 +91,7 @@ def targets(dit: torch.nn.Module) -> Sizes:
 
 def count(sizes: Mapping[str, tuple[int, int]], *, rank: int) -> int:
     """Count the parameters of a LoRA of this rank on these layers."""
-    return sum(pair(*size, rank=rank) for size in sizes.values())
+    return sum(count_pair(*size, rank=rank) for size in sizes.values())
 
 
 def read(source: str | Path | ModelConfig) -> File:
@@ -100,7 +100,7 @@ def read(source: str | Path | ModelConfig) -> File:
     Raises FileNotFoundError if it is missing, ValueError if it is cut short, damaged or no LoRA.
     """
     path = _path(source)
-    for problem in models.broken([path]):
+    for problem in models.find_broken([path]):
         raise ValueError(f"{problem}. A LoRA file must be whole: fetch it again.")
     header = models.read_header(path)
     pairs = _pairs(header)
@@ -118,10 +118,10 @@ def read(source: str | Path | ModelConfig) -> File:
 
 
 def check(source: str | Path | ModelConfig, dit: torch.nn.Module) -> File:
-    """Make sure that every part of a LoRA file has its place in this DiT; returns what the file is.
+    """Make sure that this DiT has a layer for every part of a LoRA file; returns what the file holds.
 
-    A file for a model of the same layers and sizes passes: whether it was trained for Qwen-Image or for
-    Qwen-Image-Edit stands in no name and no shape.
+    A file for a model of the same layers and sizes passes: no name and no shape tells whether it was trained
+    for Qwen-Image or for Qwen-Image-Edit.
 
     Raises what `read` raises, and ValueError for a LoRA of another model: what it is for, what was needed.
     """
@@ -133,16 +133,20 @@ def check(source: str | Path | ModelConfig, dit: torch.nn.Module) -> File:
     needs = f"{_by(here[first])} here" if first in here else "not in this model"
     raise ValueError(
         f"{file.path} is a LoRA for another model: {fitting} of its {len(file.sizes)} layers fit.\n"
-        f"  it is for:  {made_for(file.sizes, here)}; first {first} ({_by(file.sizes[first])}), {needs}\n"
+        f"  it is for:  {_owner(file.sizes, here)}; first {first} ({_by(file.sizes[first])}), {needs}\n"
         f"  needed:     {_shape(here)}\n"
         f"  to do:      {_remedy(file.sizes, here)}"
     )
 
 
 def load(pipe: QwenImagePipeline, source: str | Path | ModelConfig, *, alpha: float = 1.0) -> File:
-    """Check a LoRA and lay it over the pipeline's DiT, hot: `pipe.clear_lora()` takes it off, bit for bit.
+    """Check a LoRA and load it hot into the pipeline's DiT; `pipe.clear_lora()` takes it out, bit for bit.
 
-    alpha: the factor of B A; 0.5 is half, below 0 goes the other way. LoRAs add up, also one with itself.
+        y = W x + alpha · B (A x)
+
+    alpha: 0.5 is half of the change, a number below 0 its opposite
+
+    LoRAs add up, also one with itself.
 
     Raises what `check` raises; then nothing has been loaded.
     """
@@ -152,14 +156,14 @@ def load(pipe: QwenImagePipeline, source: str | Path | ModelConfig, *, alpha: fl
     return file
 
 
-def patched(keys: Iterable[str], dit: torch.nn.Module) -> tuple[int, int]:
-    """Say how many layers DiffSynth would patch, of how many that these keys of a LoRA are for."""
+def count_patched(keys: Iterable[str], dit: torch.nn.Module) -> tuple[int, int]:
+    """Count the layers that DiffSynth would patch, and all layers that these keys of a LoRA are for."""
     names, here = list(_pairs(dict.fromkeys(keys))), _linears(dit)
     return sum(name in here for name in names), len(names)
 
 
-def made_for(sizes: Sizes, here: Sizes) -> str:
-    """Say which model a LoRA is for, as far as names and sizes tell.
+def _owner(sizes: Sizes, here: Sizes) -> str:
+    """Name the model that a LoRA is for, as far as names and sizes tell.
 
     here: the layers of a Qwen-Image DiT of any size, to know the names by
     """

@@ -204,26 +204,13 @@ def bill(names: Sequence[str] = tuple(PIPELINES)) -> list[tuple[str, int, int]]:
     return [(name, count, 2 * count) for name, count in lines]
 
 
-def table() -> str:
-    """Lay the catalogue out for reading, one line a part."""
-    lines = []
-    for model in MODELS.values():
-        notebooks = ", ".join(model.notebooks)
-        lines.append(f"{model.repo} ({model.licence}; notebooks {notebooks})")
-        for part in model.files:
-            files = f"{part.shards} file{'s' if part.shards > 1 else ' '}"
-            count = f"{part.parameters:>16,} parameters" if part.parameters else ""
-            lines.append(f"  {part.pattern:<48} {files} {part.size:>14}{count}")
-    return "\n".join(lines)
-
-
-def paths(model: Model, part: Part, folder: Path) -> list[Path]:
+def find_files(model: Model, part: Part, folder: Path) -> list[Path]:
     """List the files that DiffSynth would read for this part, sorted; a folder's files for a tokenizer."""
     pattern = part.pattern + "*" if part.pattern.endswith("/") else part.pattern
     return sorted((folder / model.repo).glob(pattern))
 
 
-def problems(model: Model, part: Part, folder: Path, *, published: bool = True) -> list[Problem]:
+def find_problems(model: Model, part: Part, folder: Path, *, published: bool = True) -> list[Problem]:
     """Find what keeps a part from being read: files missing, cut short, unreadable or another model's.
 
     published: the files should be the real checkpoint, so their keys and shapes must be the registered ones;
@@ -231,10 +218,10 @@ def problems(model: Model, part: Part, folder: Path, *, published: bool = True) 
     """
     if part.needs:
         return list(_folder_problems(folder / model.repo / part.pattern, part))
-    files = paths(model, part, folder)
+    files = find_files(model, part, folder)
     if not files:
         return [Problem(folder / model.repo / part.pattern, "missing")]
-    found = [*_missing_shards(files), *broken(files)]
+    found = [*_missing_shards(files), *find_broken(files)]
     if not found and published and part.key_hash and key_hash(files) != part.key_hash:
         what = (
             f"another model: its keys and shapes hash to {key_hash(files)}, {part.role} needs {part.key_hash}"
@@ -294,7 +281,7 @@ def _missing_shards(files: Sequence[Path]) -> Iterator[Problem]:
         yield Problem(files[0].with_name(name), "missing")
 
 
-def broken(files: Sequence[Path]) -> Iterator[Problem]:
+def find_broken(files: Sequence[Path]) -> Iterator[Problem]:
     """Yield the files that are cut short, damaged or unreadable; no weights are read."""
     for file in files:
         try:

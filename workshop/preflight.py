@@ -172,7 +172,7 @@ def _file(model: catalogue.Model, part: catalogue.Part, profile: profiles.Profil
         where = profile.models / model.repo
         text = "; ".join(f"{one.path.relative_to(where).as_posix()} {one.what}" for one in found) + size
         return Check(name, False, text, profile.remedy(model.name), needed(model))
-    paths = catalogue.paths(model, part, profile.models)
+    paths = catalogue.find_files(model, part, profile.models)
     count = sum(path.stat().st_size for path in paths)
     amount = f"{len(paths)} file{'s' if len(paths) > 1 else ''}, {gb(count)}"
     return Check(name, True, amount, needed=needed(model))
@@ -194,7 +194,7 @@ def _trains() -> bool:
 def _problems(
     model: catalogue.Model, part: catalogue.Part, profile: profiles.Profile
 ) -> list[catalogue.Problem]:
-    return catalogue.problems(model, part, profile.models, published=profile.is_real)
+    return catalogue.find_problems(model, part, profile.models, published=profile.is_real)
 
 
 def _absent_bytes(model: catalogue.Model, profile: profiles.Profile) -> int:
@@ -204,7 +204,7 @@ def _absent_bytes(model: catalogue.Model, profile: profiles.Profile) -> int:
 def _to_fetch(model: catalogue.Model, part: catalogue.Part, profile: profiles.Profile) -> int:
     found = _problems(model, part, profile)
     bad = {problem.path for problem in found}
-    whole = [path for path in catalogue.paths(model, part, profile.models) if path not in bad]
+    whole = [path for path in catalogue.find_files(model, part, profile.models) if path not in bad]
     return max(0, part.bytes - sum(path.stat().st_size for path in whole)) if found else 0
 
 

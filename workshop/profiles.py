@@ -165,13 +165,13 @@ def register_pocket() -> None:
     architecture.register()
 
 
-def missing(name: str, profile: Profile) -> list[catalogue.Problem]:
+def find_missing(name: str, profile: Profile) -> list[catalogue.Problem]:
     """List what keeps a pipeline's files from being read under this profile."""
     parts = catalogue.pipeline_parts(name).values()
     return [
         problem
         for model, part in parts
-        for problem in catalogue.problems(model, part, profile.models, published=profile.is_real)
+        for problem in catalogue.find_problems(model, part, profile.models, published=profile.is_real)
     ]
 
 
@@ -179,7 +179,7 @@ def _automatic(gpu: Gpu | None, why_none: str) -> tuple[str, str]:
     if gpu is None:
         return "pocket", why_none
     real = Profile("mi300x", "cuda", "bfloat16", 1328, real_models(), "", gpu)
-    absent = missing("Qwen-Image", real)
+    absent = find_missing("Qwen-Image", real)
     if absent:
         return "pocket", f"{_short(gpu.name)} is here but the real weights are not ({_first(absent)})"
     need = catalogue.pipeline_bytes(["Qwen-Image"])
@@ -193,7 +193,7 @@ def _demand(profile: Profile) -> None:
     lacking = []
     if profile.is_real and profile.gpu is None:
         lacking.append(f"the GPU: {find_gpu()[1]}. Use the pocket profile on this machine")
-    absent = missing("Qwen-Image", profile)
+    absent = find_missing("Qwen-Image", profile)
     if absent:
         lacking.append(f"the weights: {_first(absent)}. Get them: {profile.remedy('Qwen-Image')}")
     if lacking:

@@ -76,7 +76,7 @@ def read(monkeypatch, profile) -> list[str]:
 
 
 def test_three_pipelines_share_text_encoder_vae_and_tokenizer_and_nothing_is_read_twice(read, capsys):
-    first, edit, multi = (loading.load_pipeline(name) for name in loading.names())
+    first, edit, multi = (loading.load_pipeline(name) for name in models.PIPELINES)
     assert first.text_encoder is edit.text_encoder is multi.text_encoder
     assert first.vae is edit.vae is multi.vae and first.tokenizer is multi.tokenizer
     assert edit.processor is multi.processor and first.processor is None
@@ -112,7 +112,7 @@ def test_all_shards_go_to_diffsynth_in_order(read, profile):
 
 
 def test_the_text_encoder_is_hooked_once_however_often_it_is_shared(read):
-    for name in loading.names():
+    for name in models.PIPELINES:
         pipe = loading.load_pipeline(name)
     assert len(pipe.text_encoder.hooks) == 1
 
@@ -345,7 +345,7 @@ def test_the_shipped_model_loads_draws_shares_and_leaves_memory(pocket, tmp_path
         for name in ("Qwen-Image", "Qwen-Image-Edit")
         for part in models.MODELS[name].files
         if not part.needs
-        for path in models.paths(models.MODELS[name], part, tmp_path)
+        for path in models.find_files(models.MODELS[name], part, tmp_path)
         for entry in models.read_header(path).values()
     )
 

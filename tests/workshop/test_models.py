@@ -112,15 +112,6 @@ def test_a_wrong_pipeline_name_lists_the_right_ones():
         models.pipeline_parts("Qwen")
 
 
-def test_the_table_says_about_only_where_nobody_counted():
-    lines = models.table().splitlines()
-    assert any(
-        "20,430,401,088 parameters" in line and "40.86 GB" in line and "9 files" in line for line in lines
-    )
-    guessed = [line.split()[0] for line in lines if " about " in line]
-    assert guessed == ["tokenizer/", "processor/", "model.safetensors", "model.safetensors"]
-
-
 def test_the_key_hash_is_diffsynths_own(tmp_path):
     from diffsynth.core.loader.file import hash_model_file
 
@@ -176,15 +167,15 @@ def test_a_whole_repository_has_no_problem(tmp_path):
     fill(tmp_path)
     for model in models.MODELS.values():
         for part in model.files:
-            assert models.problems(model, part, tmp_path, published=False) == []
+            assert models.find_problems(model, part, tmp_path, published=False) == []
             assert [
                 path.relative_to(tmp_path / model.repo).as_posix()
-                for path in models.paths(model, part, tmp_path)
+                for path in models.find_files(model, part, tmp_path)
             ] == sorted(file_names(part))
 
 
 def test_a_missing_part_is_named_by_its_pattern(tmp_path):
-    (problem,) = models.problems(QWEN, VAE, tmp_path)
+    (problem,) = models.find_problems(QWEN, VAE, tmp_path)
     path = tmp_path / "Qwen/Qwen-Image/vae/diffusion_pytorch_model.safetensors"
     assert str(problem) == f"{path}: missing"
 
@@ -194,7 +185,7 @@ def test_missing_shards_are_named_one_by_one(tmp_path):
     folder = tmp_path / "Qwen/Qwen-Image/transformer"
     for number in (3, 9):
         (folder / f"diffusion_pytorch_model-{number:05d}-of-00009.safetensors").unlink()
-    found = models.problems(QWEN, DIT, tmp_path, published=False)
+    found = models.find_problems(QWEN, DIT, tmp_path, published=False)
     assert [(problem.path.name, problem.what) for problem in found] == [
         ("diffusion_pytorch_model-00003-of-00009.safetensors", "missing"),
         ("diffusion_pytorch_model-00009-of-00009.safetensors", "missing"),
@@ -205,13 +196,13 @@ def test_shards_of_two_sets_in_one_folder_are_a_problem(tmp_path):
     # DiffSynth would read them all and mix them.
     fill(tmp_path, "Qwen-Image")
     safetensors(tmp_path / "Qwen/Qwen-Image/transformer/diffusion_pytorch_model.safetensors", {"w": [1]})
-    (problem,) = models.problems(QWEN, DIT, tmp_path, published=False)
+    (problem,) = models.find_problems(QWEN, DIT, tmp_path, published=False)
     assert "files of different sets lie together (of 1 and 9)" in str(problem)
 
 
 def test_weights_of_another_model_are_not_taken_for_the_published_ones(tmp_path):
     fill(tmp_path, "Qwen-Image")
-    (problem,) = models.problems(QWEN, VAE, tmp_path)
+    (problem,) = models.find_problems(QWEN, VAE, tmp_path)
     assert problem.what.startswith("another model: its keys and shapes hash to ")
     assert problem.what.endswith(f"vae needs {VAE.key_hash}")
 
@@ -219,7 +210,7 @@ def test_weights_of_another_model_are_not_taken_for_the_published_ones(tmp_path)
 def test_an_unreadable_file_is_named_with_the_reason(tmp_path):
     path = tmp_path / "Qwen/Qwen-Image" / VAE.pattern
     path.mkdir(parents=True)  # a folder where a file should be cannot be opened, not even by root
-    (problem,) = models.problems(QWEN, VAE, tmp_path, published=False)
+    (problem,) = models.find_problems(QWEN, VAE, tmp_path, published=False)
     assert problem.path == path
     assert problem.what.startswith("unreadable (")
 
@@ -231,7 +222,7 @@ def test_a_damaged_header_is_a_problem_and_not_a_crash(tmp_path, damage: bytes):
     path = tmp_path / "Qwen/Qwen-Image" / VAE.pattern
     path.parent.mkdir(parents=True)
     path.write_bytes(struct.pack("<Q", len(damage)) + damage)
-    (problem,) = models.problems(QWEN, VAE, tmp_path, published=False)
+    (problem,) = models.find_problems(QWEN, VAE, tmp_path, published=False)
     assert "unreadable" in problem.what
 
 
@@ -240,12 +231,12 @@ def test_a_tokenizer_needs_one_vocabulary_in_any_of_its_forms(tmp_path):
     folder = tmp_path / "Qwen/Qwen-Image/tokenizer"
     tokenizer = QWEN.part("tokenizer")
     (folder / "tokenizer.json").rename(folder / "vocab.json")
-    assert models.problems(QWEN, tokenizer, tmp_path) == []
+    assert models.find_problems(QWEN, tokenizer, tmp_path) == []
     (folder / "vocab.json").write_text('{"a": 1', encoding="utf-8")
-    (problem,) = models.problems(QWEN, tokenizer, tmp_path)
+    (problem,) = models.find_problems(QWEN, tokenizer, tmp_path)
     assert (problem.path.name, problem.what[:27]) == ("vocab.json", "unreadable as JSON, perhaps")
     (folder / "vocab.json").unlink()
-    (problem,) = models.problems(QWEN, tokenizer, tmp_path)
+    (problem,) = models.find_problems(QWEN, tokenizer, tmp_path)
     assert (problem.path.name, problem.what) == ("tokenizer.json", "missing")
 
 
@@ -275,3 +266,10 @@ def test_the_pockets_shape_in_the_catalogue_is_the_one_that_its_dit_has() -> Non
 
 def test_the_real_shape_in_the_catalogue_is_the_one_that_is_counted() -> None:
     assert models.dit_parameters(**asdict(models.DIT_SHAPES["Qwen-Image"])) == DIT.parameters
+
+
+def test_a_size_says_about_only_where_nobody_counted() -> None:
+    sizes = {part.pattern: part.size for model in models.MODELS.values() for part in model.files}
+    assert sizes["transformer/diffusion_pytorch_model*.safetensors"] == "40.86 GB"
+    guessed = [pattern for pattern, size in sizes.items() if size.startswith("about ")]
+    assert guessed == ["tokenizer/", "processor/", "model.safetensors"]

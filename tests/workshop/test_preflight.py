@@ -113,7 +113,7 @@ def test_a_full_disk_says_how_much_is_needed(machine, monkeypatch):
 
 def test_the_disk_need_counts_only_what_is_absent(machine):
     model, part = models.MODELS["Qwen-Image"], models.MODELS["Qwen-Image"].part("text_encoder")
-    first, *rest = models.paths(model, part, machine.models)
+    first, *rest = models.find_files(model, part, machine.models)
     assert preflight._to_fetch(model, part, machine) == 0
     first.unlink()
     here = sum(path.stat().st_size for path in rest)

@@ -215,10 +215,10 @@ def test_paths_in_the_repository_read_the_same_on_every_machine(tmp_path):
 
 def test_missing_lists_problems_of_a_pipelines_parts_wherever_they_come_from(machine):
     profile = profiles.choose("pocket")
-    assert profiles.missing("Qwen-Image", profile) == []
+    assert profiles.find_missing("Qwen-Image", profile) == []
     absent = {
         problem.path.relative_to(profile.models).parts[1]
-        for problem in profiles.missing("Qwen-Image-Edit", profile)
+        for problem in profiles.find_missing("Qwen-Image-Edit", profile)
     }
     assert absent == {"Qwen-Image-Edit"}
     assert models.pipeline_parts("Qwen-Image-Edit")["vae"][0].name == "Qwen-Image"

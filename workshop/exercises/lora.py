@@ -44,8 +44,8 @@ def _merge_by_hand(merged: Callable[..., Any]) -> Verdict:
 def _patch_nothing(
     renamed: Mapping[str, Any], original: Mapping[str, Any], pipe: QwenImagePipeline
 ) -> Verdict:
-    fitting, held = lora.patched(renamed, pipe.dit)
-    _, all_of_them = lora.patched(original, pipe.dit)
+    fitting, held = lora.count_patched(renamed, pipe.dit)
+    _, all_of_them = lora.count_patched(original, pipe.dit)
     yours, expected = f"{fitting} of {held} layers patched", f"0 of {all_of_them} layers patched"
     return Verdict(
         yours == expected, yours, expected, "give every key another beginning, and keep all of them"

@@ -271,6 +271,6 @@ def _key(data: DataSet, *, profile: profiles.Profile, sample_prompt: str) -> str
     parts += [data.max_pixels, data.height, data.width]
     sources = models.pipeline_parts("Qwen-Image")
     for role in ENCODERS:
-        for path in models.paths(*sources[role], profile.models):
+        for path in models.find_files(*sources[role], profile.models):
             parts += [path.name, path.stat().st_size, path.stat().st_mtime_ns]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
