@@ -8,7 +8,7 @@ from workshop import verbs
 
 VERBS = {
     "preflight": ("workshop.preflight", "main", "is everything here? says what is missing and how to get it"),
-    "download": ("workshop.preflight", "download_main", "fetch the real weights that are missing"),
+    "download": ("workshop.download", "main", "fetch the real weights that are missing"),
     "train_lora": ("workshop.training.loop", "main", "train a LoRA on a few pictures"),
     "run": ("workshop.runner.run", "main", "run the notebooks and write a report"),
     "bench": ("workshop.bench", "main", "measure what the workshop costs on this machine"),

@@ -251,7 +251,7 @@ def _remedy(here: Mapping[str, int], missing: int) -> str:
 def _check_files(name: str, profile: profiles.Profile, sources: dict[str, tuple]) -> None:
     lines = []
     for model, part in sources.values():
-        found = catalogue.find_problems(model, part, profile.models, published=profile.is_real)
+        found = profile.find_problems(model, part)
         lines += [f"  {problem}" for problem in found]
         lines += [f"  → {profile.remedy(model.name)}"] if found else []
     if lines:

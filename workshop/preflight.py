@@ -1,4 +1,4 @@
-"""Check that everything is here, say what is missing and how to get it, and fetch the real weights.
+"""Check that everything is here, and say what is missing and how to get it.
 
 Sizes of files are in GB (10**9 bytes, as the hubs and disks count), memory in GiB (2**30).
 """
@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from pathlib import Path
 
-from workshop import files, notebooks, profiles
 from workshop import models as catalogue
+from workshop import notebooks, profiles
 from workshop.training import dataset
 from workshop.units import GB, GIB, gb
 
@@ -39,7 +36,7 @@ class Check:
 
 def check(profile: profiles.Profile) -> list[Check]:
     """Look at the software, the machine and every file of a profile."""
-    return [*_software(), *_machine(profile), *_files(profile), _dog(profile)]
+    return [*_software(), *_machine(profile), *_files(profile), check_dog(profile)]
 
 
 def ready(checks: Sequence[Check]) -> bool:
@@ -127,16 +124,16 @@ def _package(name: str, version: str) -> Check:
 def _machine(profile: profiles.Profile) -> list[Check]:
     if not profile.is_real:
         found = f"{profile.gpu.name}, {profile.gpu.stack}" if profile.gpu else "none needed, the CPU will do"
-        return [Check("GPU", True, found), _disk(profile, 0)]
+        return [Check("GPU", True, found), check_disk(profile, 0)]
     models = [model for model in catalogue.MODELS.values() if needed(model)]
     absent = sum(_absent_bytes(model, profile) for model in models)
     if profile.gpu is None:
         remedy = (
             "install the driver and the ROCm build of torch (requirements-rocm.txt), or take --profile pocket"
         )
-        return [Check("GPU", False, profiles.find_gpu()[1], remedy), _disk(profile, absent)]
+        return [Check("GPU", False, profiles.find_gpu()[1], remedy), check_disk(profile, absent)]
     gpu = Check("GPU", True, f"{profile.gpu.name}, {profile.gpu.stack}")
-    return [gpu, _gpu_memory(profile.gpu, {model.name for model in models}), _disk(profile, absent)]
+    return [gpu, _gpu_memory(profile.gpu, {model.name for model in models}), check_disk(profile, absent)]
 
 
 def _gpu_memory(gpu: profiles.Gpu, models: set[str]) -> Check:
@@ -147,7 +144,8 @@ def _gpu_memory(gpu: profiles.Gpu, models: set[str]) -> Check:
     return Check("GPU memory", gpu.bytes >= need, text, remedy)
 
 
-def _disk(profile: profiles.Profile, absent: int) -> Check:
+def check_disk(profile: profiles.Profile, absent: int) -> Check:
+    """Check that the disk of a profile's weights takes `absent` bytes more, and pictures and reports."""
     where = next(path for path in (profile.models, *profile.models.parents) if path.exists())
     free, need = shutil.disk_usage(where).free, absent + ROOM
     text = f"{free / GB:.1f} GB free, {need / GB:.1f} GB needed at {where}"
@@ -165,7 +163,7 @@ def _files(profile: profiles.Profile) -> list[Check]:
 
 
 def _file(model: catalogue.Model, part: catalogue.Part, profile: profiles.Profile) -> Check:
-    found = _problems(model, part, profile)
+    found = profile.find_problems(model, part)
     name = f"{model.name} {part.pattern.split('/')[0]}"
     if found:
         size = f" ({part.size} in all)" if profile.is_real else ""
@@ -178,208 +176,28 @@ def _file(model: catalogue.Model, part: catalogue.Part, profile: profiles.Profil
     return Check(name, True, amount, needed=needed(model))
 
 
-def _dog(profile: profiles.Profile) -> Check:
+def check_dog(profile: profiles.Profile) -> Check:
+    """Check the five pictures of a dog, and their prompts, that notebook 07 trains on."""
     folder = dataset.folder(dataset.DOG, profile)
     data = dataset.DataSet(folder, folder / "metadata.csv")
     found = dataset.problems(data)
     remedy = f"python -m workshop download {dataset.DOG}" if profile.is_real else "git checkout -- data/dog"
     text = "; ".join(found) or f"{len(data.rows())} pictures with prompts"
-    return Check("dog pictures", not found, text, remedy, _trains())
+    return Check("dog pictures", not found, text, remedy, needs_dog())
 
 
-def _trains() -> bool:
+def needs_dog() -> bool:
+    """Return whether a notebook that is in this repository trains on the dog's pictures."""
     return any(path.name.startswith("07_") for path in notebooks.find())
 
 
-def _problems(
-    model: catalogue.Model, part: catalogue.Part, profile: profiles.Profile
-) -> list[catalogue.Problem]:
-    return catalogue.find_problems(model, part, profile.models, published=profile.is_real)
-
-
 def _absent_bytes(model: catalogue.Model, profile: profiles.Profile) -> int:
-    return sum(_to_fetch(model, part, profile) for part in model.files)
+    return sum(missing_bytes(model, part, profile) for part in model.files)
 
 
-def _to_fetch(model: catalogue.Model, part: catalogue.Part, profile: profiles.Profile) -> int:
-    found = _problems(model, part, profile)
+def missing_bytes(model: catalogue.Model, part: catalogue.Part, profile: profiles.Profile) -> int:
+    """Count the bytes of a part that must still be fetched, those of broken files included."""
+    found = profile.find_problems(model, part)
     bad = {problem.path for problem in found}
     whole = [path for path in catalogue.find_files(model, part, profile.models) if path not in bad]
     return max(0, part.bytes - sum(path.stat().st_size for path in whole)) if found else 0
-
-
-Fetch = Callable[[str, Path, list[str]], None]  # repository, its folder, file patterns below it
-
-
-class DownloadError(RuntimeError):
-    """What could not be fetched, and what to do."""
-
-
-def _from_modelscope(repo: str, target: Path, patterns: list[str]) -> None:
-    from modelscope import snapshot_download
-
-    snapshot_download(repo, local_dir=str(target), allow_patterns=patterns)
-
-
-def _from_huggingface(repo: str, target: Path, patterns: list[str]) -> None:
-    from huggingface_hub import snapshot_download
-
-    snapshot_download(repo, local_dir=str(target), allow_patterns=patterns)
-
-
-def _fetch_dog(profile: profiles.Profile) -> None:
-    folder = dataset.folder(dataset.DOG, profile)
-    print(f"{dataset.DOG_REPO}: a few pictures, from modelscope to {files.shorten(folder)}")
-    _make(folder)
-    try:
-        _dog_from_modelscope(dataset.DOG_REPO, folder)
-    except Exception as error:  # the hub's client raises nearly anything
-        first_line = (str(error).splitlines() or ["no message"])[0]
-        raise DownloadError(
-            f"{dataset.DOG_REPO} could not be fetched ({type(error).__name__}: {first_line}). Without a "
-            f"network, copy it from a machine that has it to {folder}: pictures, and metadata.csv."
-        ) from error
-    here = _dog(profile)
-    if not here.ok:
-        raise DownloadError(f"{dataset.DOG_REPO} is still not right after the download: {here.found}.")
-
-
-def _dog_from_modelscope(repo: str, target: Path) -> None:
-    from modelscope import dataset_snapshot_download
-
-    dataset_snapshot_download(repo, local_dir=str(target))
-
-
-SOURCES: dict[str, Fetch] = {"modelscope": _from_modelscope, "huggingface": _from_huggingface}
-
-
-def download(names: Sequence[str] = (), *, profile: profiles.Profile, source: str = "modelscope") -> None:
-    """Fetch what is missing or broken of these models, or of all that the notebooks here need.
-
-    `dog` among the names means the pictures that 07 trains on; only ModelScope has them.
-
-    The hub's client shows the progress; an interrupted download goes on where it stopped when called again.
-
-    Raises ValueError for a name that is not in the catalogue, DownloadError if the disk is too small, the hub
-    cannot be reached or a file is still not right afterwards. Files that were whole stay as they are.
-    """
-    known = (*catalogue.MODELS, dataset.DOG)
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ValueError(f"There is no model named {unknown[0]!r}. These are: {', '.join(known)}.")
-    models = [m for m in catalogue.MODELS.values() if (m.name in names if names else needed(m))]
-    wanted = [
-        (model, part, found)
-        for model in models
-        for part in model.files
-        if (found := _problems(model, part, profile))
-    ]
-    total = sum(_to_fetch(model, part, profile) for model, part, _ in wanted)
-    room = _disk(profile, total)
-    if wanted and not room.ok:
-        raise DownloadError(f"The disk is too small: {room.found}. To do: {room.remedy}.")
-    where = files.shorten(profile.models)
-    for number, (model, part, found) in enumerate(wanted, 1):
-        size = gb(_to_fetch(model, part, profile))
-        print(f"{number}/{len(wanted)} {model.repo} {part.pattern}: about {size} from {source} to {where}")
-        _fetch(model, part, found, profile=profile, source=source)
-    dog = (dataset.DOG in names or (not names and _trains())) and not _dog(profile).ok
-    if dog:
-        _fetch_dog(profile)
-    news = (
-        f"All of it is here now, in {where}."
-        if wanted or dog
-        else f"Everything is there already, in {where}."
-    )
-    print(news)
-
-
-def download_main(argv: list[str]) -> int:
-    """Download from the command line; returns 1 with the reason if it did not work."""
-    parser = argparse.ArgumentParser(
-        prog="python -m workshop download", description="Fetch the real weights."
-    )
-    names = ", ".join([*catalogue.MODELS, f"{dataset.DOG} (the pictures that 07 trains on)"])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {names}; all if left out")
-    parser.add_argument("--profile", default="auto", choices=("auto", *profiles.NAMES))
-    default = os.environ.get("DIFFSYNTH_DOWNLOAD_SOURCE", "modelscope").lower()
-    parser.add_argument("--source", default=default, choices=tuple(SOURCES))
-    args = parser.parse_args(argv)
-    profile = profiles.choose(args.profile)
-    if args.profile == "auto" and profile.gpu is not None:
-        profile = profiles.choose("mi300x")  # its weights are what is missing
-    if not profile.is_real:
-        print(
-            f"{profile}\nThe pocket weights and data/dog are in the repository, there is nothing to download."
-        )
-        print("The real weights all the same: python -m workshop download --profile mi300x")
-        return 0
-    try:
-        download(args.names, profile=profile, source=args.source)
-    except (DownloadError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-def _fetch(
-    model: catalogue.Model,
-    part: catalogue.Part,
-    found: Sequence[catalogue.Problem],
-    *,
-    profile: profiles.Profile,
-    source: str,
-) -> None:
-    target = profile.models / model.repo
-    _make(target)
-    aside = _set_aside(found)
-    try:
-        SOURCES[source](model.repo, target, _patterns(part, found, target))
-        left = _problems(model, part, profile)
-        if left:
-            raise DownloadError(f"{model.name} is still not right after the download: {left[0]}.")
-    except BaseException as error:
-        _put_back(aside)
-        if not isinstance(error, Exception) or isinstance(error, DownloadError):
-            raise
-        first_line = (str(error).splitlines() or ["no message"])[0]
-        other = next(name for name in SOURCES if name != source)
-        raise DownloadError(
-            f"{model.name} could not be fetched from {source} ({type(error).__name__}: {first_line}). "
-            f"What has arrived is kept, the same command goes on there. The other hub is --source {other}. "
-            f"Without a network, copy {model.repo} from a machine that has it to {target}."
-        ) from error
-    for copy in aside.values():
-        copy.unlink()
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise DownloadError(
-            f"{folder} cannot be written ({error}). Models are read from there as they are; to fetch more, "
-            "set WORKSHOP_MODELS to a folder of your own, or ask who owns this one."
-        ) from error
-
-
-def _patterns(part: catalogue.Part, found: Sequence[catalogue.Problem], target: Path) -> list[str]:
-    if part.needs:
-        return [part.pattern + "*"]
-    return [problem.path.relative_to(target).as_posix() for problem in found]
-
-
-def _set_aside(found: Sequence[catalogue.Problem]) -> dict[Path, Path]:
-    # A hub's client may take a file of that name for the whole one; renamed, a broken file can be put back.
-    broken = [problem.path for problem in found if problem.path.is_file()]
-    return {path: path.replace(path.with_name(path.name + ".broken")) for path in broken}
-
-
-def _put_back(aside: dict[Path, Path]) -> None:
-    for path, copy in aside.items():
-        if not path.exists():
-            copy.replace(path)
-        else:
-            copy.unlink()

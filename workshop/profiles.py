@@ -73,6 +73,10 @@ class Profile:
             return "pocket model"
         return f"Qwen-Image on {_short(self.gpu.name)}" if self.gpu else "Qwen-Image"
 
+    def find_problems(self, model: catalogue.Model, part: catalogue.Part) -> list[catalogue.Problem]:
+        """Find what keeps a part's files from being read under this profile."""
+        return catalogue.find_problems(model, part, self.models, published=self.is_real)
+
     def remedy(self, model: str) -> str:
         """Return what to do so that the files of a model come to this machine."""
         if self.is_real:
@@ -168,11 +172,7 @@ def register_pocket() -> None:
 def find_missing(name: str, profile: Profile) -> list[catalogue.Problem]:
     """List what keeps a pipeline's files from being read under this profile."""
     parts = catalogue.pipeline_parts(name).values()
-    return [
-        problem
-        for model, part in parts
-        for problem in catalogue.find_problems(model, part, profile.models, published=profile.is_real)
-    ]
+    return [problem for model, part in parts for problem in profile.find_problems(model, part)]
 
 
 def _automatic(gpu: Gpu | None, why_none: str) -> tuple[str, str]:
