@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
-from diffsynth.models.qwen_image_vae import QwenImageVAE
+from diffsynth.models.qwen_image_vae import QwenImageRMS_norm, QwenImageVAE
 
 from workshop.pocket.model import architecture
 from workshop.pocket.training.latents import normalise, psnr, single_frame
@@ -23,6 +25,22 @@ def test_for_one_frame_two_dimensional_convolutions_give_the_same_picture(vae):
         assert torch.allclose(vae.encode(pictures), latents, atol=1e-4)  # other order of the same sums
         decoded = vae.decode(latents)
     assert torch.allclose(vae.decode(latents), decoded, atol=1e-4)
+
+
+def test_the_norm_of_single_frame_has_the_gradients_of_the_original():
+    torch.manual_seed(0)
+    norm = QwenImageRMS_norm(8, images=False).double()
+    torch.nn.init.uniform_(norm.gamma)
+    gradients = []
+    for fast in (False, True):
+        x = torch.randn(2, 8, 1, 4, 4, dtype=torch.double, generator=torch.Generator().manual_seed(1))
+        x.requires_grad_()
+        norm.zero_grad()
+        with single_frame() if fast else nullcontext():
+            norm(x).square().mul(torch.arange(4.0)).sum().backward()
+        gradients.append((x.grad, norm.gamma.grad))
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, atol=1e-10)
 
 
 def test_single_frame_refuses_a_video(vae):

@@ -29,7 +29,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from workshop.pocket.training.checkpoint import SHIPPED_DIT, load_shipped
+from workshop.pocket.training.checkpoint import SHIPPED_DIT, SHIPPED_VAE, load_shipped
 from workshop.pocket.training.export import export
 from workshop.pocket.training.loop import Stage, rank_and_size, train
 from workshop.pocket.training.stages.artaug import ArtAugStage
@@ -55,6 +55,9 @@ STAGES: dict[str, Callable[[Path, str], Stage]] = {
 }
 """What makes each stage, from its folder and device."""
 
+WARM = {"base": SHIPPED_DIT["base"], "vae": SHIPPED_VAE}
+"""The stages that can begin with shipped weights, and where these are."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train one stage, or export; see --help."""
@@ -69,14 +72,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="stop and save after this many minutes"
     )
+    parser.add_argument(
+        "--save-every", type=float, default=3, help="minutes between checkpoints, each with a report"
+    )
     parser.add_argument("--steps", type=int, help="length of the full run; the learning rate decays over it")
     parser.add_argument("--rate", type=float, help="peak of the learning rate, in place of the stage's own")
-    parser.add_argument("--warm", action="store_true", help="begin with the shipped weights (stage base)")
+    parser.add_argument(
+        "--warm", action="store_true", help="begin with the shipped weights (stages base, vae)"
+    )
     parser.add_argument("--output", type=Path, help="where export writes; default data/pocket")
     options = parser.parse_args(argv)
-    if options.warm and options.stage != "base":
+    if options.warm and options.stage not in WARM:
         parser.error(
-            f"--warm is for the stage base, got {options.stage}: nothing else ships in a form to go on from"
+            f"--warm is for the stages {' and '.join(WARM)}, got {options.stage}: "
+            "nothing else ships in a form to go on from"
         )
     torch.manual_seed(0)
     if options.stage == "export":
@@ -86,9 +95,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         dist.init_process_group("gloo")
     stage = STAGES[options.stage](options.folder, options.device)
     if options.warm:
-        stage.network.load_state_dict(load_shipped(SHIPPED_DIT["base"]), strict=False)
+        stage.network.load_state_dict(load_shipped(WARM[options.stage]), strict=False)
     stage.rate = options.rate or stage.rate
-    train(stage, options.folder, steps=options.steps or stage.steps, minutes=options.minutes)
+    train(
+        stage,
+        options.folder,
+        steps=options.steps or stage.steps,
+        minutes=options.minutes,
+        save_every=60 * options.save_every,
+    )
     return 0
 
 

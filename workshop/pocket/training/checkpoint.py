@@ -20,6 +20,7 @@ from workshop.training.checkpoint import (
 )
 
 SHIPPED = files.POCKET / "Qwen" / "Qwen-Image"
+SHIPPED_VAE = "Qwen-Image/vae/diffusion_pytorch_model.safetensors"
 SHIPPED_DIT = {
     "base": "Qwen-Image/transformer/diffusion_pytorch_model.safetensors",
     "multi": "Qwen-Image-Edit-2509/transformer/diffusion_pytorch_model.safetensors",

@@ -782,6 +782,24 @@ DRAW = {
 }
 
 
+FACES_AT = {
+    "portrait": ((64, 56),),
+    "figure": ((64, 38),),
+    "seated": ((64, 45),),
+    "couple": ((38, 58), (90, 58)),
+}
+"""px of 128: the middle of each face, left to right, within a few pixels."""
+
+BODIES_AT = {
+    "portrait": ((64, 110),),
+    "figure": ((64, 84),),
+    "seated": ((64, 90),),
+    "couple": ((38, 104), (90, 104)),
+    "dog": ((64, 74),),
+}
+"""px of 128: the middle of each torso with its arms and hands, or of a dog, left to right."""
+
+
 def to_svg(scene: Scene, *, rich: bool = False) -> str:
     """The scene as an SVG document. Same scene, same picture; the two finishes share their composition."""
     composition = random.Random(scene.layout)
