@@ -37,7 +37,7 @@ def _from_huggingface(repo: str, target: Path, patterns: list[str]) -> None:
 
 
 def _fetch_dog(profile: profiles.Profile) -> None:
-    folder = dataset.folder(dataset.DOG, profile)
+    folder = dataset.find_folder(dataset.DOG, profile)
     print(f"{dataset.DOG_REPO}: a few pictures, from modelscope to {files.shorten(folder)}")
     _make(folder)
     try:

@@ -178,9 +178,9 @@ def _file(model: catalogue.Model, part: catalogue.Part, profile: profiles.Profil
 
 def check_dog(profile: profiles.Profile) -> Check:
     """Check the five pictures of a dog, and their prompts, that notebook 07 trains on."""
-    folder = dataset.folder(dataset.DOG, profile)
+    folder = dataset.find_folder(dataset.DOG, profile)
     data = dataset.DataSet(folder, folder / "metadata.csv")
-    found = dataset.problems(data)
+    found = dataset.find_problems(data)
     remedy = f"python -m workshop download {dataset.DOG}" if profile.is_real else "git checkout -- data/dog"
     text = "; ".join(found) or f"{len(data.rows())} pictures with prompts"
     return Check("dog pictures", not found, text, remedy, needs_dog())

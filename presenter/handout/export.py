@@ -29,7 +29,6 @@ from presenter.handout import deck, script
 from presenter.material import Material
 from workshop import files, notebooks, profiles
 from workshop.files import REPO
-from workshop.runner import run
 
 KINDS = ("script", "students", "slides")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
@@ -143,7 +142,8 @@ def print_pdf(page: Path, *, program: str | None) -> Path:
 
     Raises NoPdf, with what to do, if there is no browser or it does not print.
     """
-    by_hand = f"Open {run.shown(page)} in a browser, and print it: A4, no headers, background graphics on."
+    where = files.from_here(page)
+    by_hand = f"Open {where} in a browser, and print it: A4, no headers, background graphics on."
     if program is None:
         raise NoPdf(f"No Chromium, Chrome or Edge was found to print with. {by_hand}")
     target = page.with_suffix(".pdf").absolute()
@@ -221,7 +221,7 @@ def main(argv: list[str]) -> int:
         material = Material.read(options.cues, options.notebooks).measured_on(label)
         books = notebooks.select(options.names, folder=options.notebooks)
         output.mkdir(parents=True, exist_ok=True)
-        print(f"Writing into {run.shown(output)}")
+        print(f"Writing into {files.from_here(output)}")
         export(material, books, options, into=output)
     except OSError as error:
         print(

@@ -23,7 +23,6 @@ from presenter.report.page import CELLS_FILE, CUES_FILE, make_page
 from presenter.report.tables import format_csv, tabulate_cells, tabulate_cues
 from presenter.report.talk import TalkReport, count_of
 from workshop import files, notebooks, profiles
-from workshop.runner import run
 
 PAGE_FILE = "report.html"
 
@@ -80,7 +79,8 @@ def describe_talk(report: TalkReport, page: Path) -> str:
     when = datetime.fromtimestamp(report.began).strftime("%d %B %Y, %H:%M")
     lines = [f"Talk of {when}: {talk.describe_length(report)}"]
     lines += [f"  {line}" for line in (*talk.summarize(report), report.note) if line]
-    return "\n".join([*lines, f"  Report: {run.shown(page)}, with {CUES_FILE} and {CELLS_FILE} beside it\n"])
+    where = files.from_here(page)
+    return "\n".join([*lines, f"  Report: {where}, with {CUES_FILE} and {CELLS_FILE} beside it\n"])
 
 
 def _offer_to_apply(reports: Sequence[TalkReport]) -> str:

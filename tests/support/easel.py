@@ -14,5 +14,6 @@ class Easel:
         self.asked: list[dict[str, Any]] = []
 
     def __call__(self, prompt: str, **settings: Any) -> Image.Image:
+        """Draw a square of the size that was asked for."""
         self.asked.append({"prompt": prompt, **settings})
         return Image.new("RGB", (settings["width"], settings["height"]), "gray")

@@ -17,7 +17,8 @@ def write(path: Path, *cells: str | tuple[str, list[str]]) -> Path:
     for number, cell in enumerate(cells):
         source, tags = cell if isinstance(cell, tuple) else (cell, [])
         kind = "markdown" if source.startswith("#") else "code"
-        base = {"cell_type": kind, "id": f"cell-{number}", "metadata": {"tags": tags}, "source": source}
+        base: dict[str, object] = {"cell_type": kind, "id": f"cell-{number}", "source": source}
+        base["metadata"] = {"tags": tags}
         written.append(base if kind == "markdown" else base | {"execution_count": None, "outputs": []})
     path.parent.mkdir(parents=True, exist_ok=True)
     notebook = {"cells": written, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}

@@ -175,7 +175,7 @@ def test_a_card_without_weights_downloads_the_real_ones(machine, hub):
 
 
 def test_the_dog_pictures_are_fetched_by_their_own_name_and_nothing_else_is(machine, hub, capsys):
-    folder = dataset.folder("dog", machine)
+    folder = dataset.find_folder("dog", machine)
     (folder / "metadata.csv").unlink()
     missing = failing(machine)["dog pictures"]
     assert "metadata.csv is missing" in missing.found
@@ -186,7 +186,7 @@ def test_the_dog_pictures_are_fetched_by_their_own_name_and_nothing_else_is(mach
 
 
 def test_dog_pictures_that_arrive_broken_or_not_at_all_are_an_error(machine, hub, monkeypatch, capsys):
-    folder = dataset.folder("dog", machine)
+    folder = dataset.find_folder("dog", machine)
     (folder / "01.png").write_bytes(b"no picture")
     monkeypatch.setattr(download, "_dog_from_modelscope", lambda repo, target: None)
     assert download.main(["dog"]) == 1

@@ -42,7 +42,7 @@ def data_in(folder: Path, *lines: str, header: str = "image,prompt") -> DataSet:
 def test_the_dog_of_this_repository_is_without_fault() -> None:
     folder = files.REPO / "data" / "dog"
     data = DataSet(folder, folder / "metadata.csv")
-    assert dataset.problems(data) == []
+    assert dataset.find_problems(data) == []
     assert len(data.rows()) == 5 and sum(path.stat().st_size for path in folder.iterdir()) < 60_000
 
 
@@ -60,7 +60,7 @@ def test_all_faults_of_a_data_set_are_told_at_once_each_with_file_and_row(tmp_pa
     whole = (tmp_path / "good.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     Image.new("RGB", (64, 20)).save(tmp_path / "tiny.png")
-    found = dataset.problems(data)
+    found = dataset.find_problems(data)
     expected = (
         "row 2, gone.png: there is no such file",
         "row 3, cut.png: no whole picture",
@@ -85,7 +85,7 @@ def test_all_faults_of_a_data_set_are_told_at_once_each_with_file_and_row(tmp_pa
 def test_a_table_of_another_form_says_which_form_is_needed(
     header: str, lines: list[str], words: list[str], tmp_path: Path
 ) -> None:
-    found = dataset.problems(data_in(tmp_path, *lines, header=header))
+    found = dataset.find_problems(data_in(tmp_path, *lines, header=header))
     assert len(found) == len(words)
     for line, said in zip(found, words, strict=True):
         assert said in line and "the first line must be image,prompt" in line
@@ -98,7 +98,7 @@ def test_a_table_is_text_whatever_its_words_look_like(word: str, tmp_path: Path)
     data = data_in(tmp_path, f"good.png,{word}", f"{word},a dog")
     word = word.strip('"')
     assert data.rows() == [{"image": "good.png", "prompt": word}, {"image": word, "prompt": "a dog"}]
-    assert [line.partition(", ")[2] for line in dataset.problems(data)] == [
+    assert [line.partition(", ")[2] for line in dataset.find_problems(data)] == [
         f"{word}: there is no such file in {tmp_path}"
     ]
 
@@ -109,13 +109,13 @@ def test_a_table_as_spreadsheets_write_it_is_read(tmp_path: Path) -> None:
     data.table.write_bytes(b"\xef\xbb\xbf" + text.encode())
     prompts = ['a "good" dog,\r\nsitting', " 개 "]
     assert data.rows() == [{"image": "good.png", "prompt": prompt} for prompt in prompts]
-    assert dataset.problems(data) == []
+    assert dataset.find_problems(data) == []
 
 
 def test_a_field_too_few_and_one_or_more_too_many_are_faults(tmp_path: Path) -> None:
     data = data_in(tmp_path, "good.png", "good.png,a,dog", "good.png,a,d,o,g", "good.png,a dog,")
     assert data.rows()[0] == {"image": "good.png", "prompt": ""}
-    found = [line.partition("good.png: ")[2].partition(";")[0] for line in dataset.problems(data)]
+    found = [line.partition("good.png: ")[2].partition(";")[0] for line in dataset.find_problems(data)]
     assert found == ["the prompt is empty", *["more fields than columns"] * 3]
 
 
@@ -140,23 +140,23 @@ def test_diffsynth_is_handed_the_words_of_the_table(tmp_path: Path, monkeypatch:
 def test_a_table_that_cannot_be_read_is_a_fault(text: str, words: str, tmp_path: Path) -> None:
     data = data_in(tmp_path)
     data.table.write_text(text, encoding="utf-8")
-    (found,) = dataset.problems(data)
+    (found,) = dataset.find_problems(data)
     assert words in found and "the first line must be image,prompt" in found
 
 
 def test_an_empty_table_has_no_rows(tmp_path: Path) -> None:
     data = data_in(tmp_path)
     data.table.write_text("", encoding="utf-8")
-    (found,) = dataset.problems(data)
+    (found,) = dataset.find_problems(data)
     assert "metadata.csv has no rows; the first line must be" in found
 
 
 def test_a_table_that_is_missing_or_no_text_is_a_fault_and_not_a_crash(tmp_path: Path) -> None:
     data = data_in(tmp_path, "good.png,a dog")
     data.table.write_bytes(b"image,prompt\ngood.png,\xff\xfe dog\n")
-    assert "is no table in UTF-8" in dataset.problems(data)[0]
+    assert "is no table in UTF-8" in dataset.find_problems(data)[0]
     data.table.unlink()
-    assert "metadata.csv is missing" in dataset.problems(data)[0]
+    assert "metadata.csv is missing" in dataset.find_problems(data)[0]
 
 
 def test_faulty_data_end_the_command_before_torch_is_imported(tmp_path: Path) -> None:
@@ -182,9 +182,9 @@ def test_faulty_data_end_the_command_before_torch_is_imported(tmp_path: Path) ->
 
 
 def test_the_same_name_means_the_dog_that_belongs_to_the_profile(tmp_path: Path) -> None:
-    real = SimpleNamespace(name="mi300x", models=tmp_path, size=1328)
-    assert dataset.folder("dog", profiles.choose("pocket")) == files.REPO / "data" / "dog"
-    assert dataset.folder("dog", real) == tmp_path / "Artiprocher" / "dataset_dog"
+    real = profiles.Profile("mi300x", "cuda", "bfloat16", 1328, tmp_path, "of a test")
+    assert dataset.find_folder("dog", profiles.choose("pocket")) == files.REPO / "data" / "dog"
+    assert dataset.find_folder("dog", real) == tmp_path / "Artiprocher" / "dataset_dog"
     with pytest.raises(TrainingError, match="Get it: python -m workshop download dog"):
         loop.demand_data(make_parser().parse_args([]), real)
 
@@ -275,7 +275,7 @@ def test_a_full_disk_keeps_the_checkpoint_from_before_and_says_so(
     said = "could not be written: .* The one from before is still whole.*--resume"
     with pytest.raises(TrainingError, match=said), small_files(1000):
         checkpoint.save(path, {"a": torch.ones(1000)}, {"step": "2"})
-    assert path.read_bytes() == before and checkpoint.facts(path) == {"step": "1"}
+    assert path.read_bytes() == before and checkpoint.read_facts(path) == {"step": "1"}
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
 
 
@@ -285,17 +285,17 @@ def test_facts_of_a_file_that_is_cut_short_are_none(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     checkpoint.save(path, {"a": torch.zeros(10)}, {"step": "1"})
     path.write_bytes(path.read_bytes()[:-4])
-    assert checkpoint.facts(path) == {} == checkpoint.facts(tmp_path / "none")
+    assert checkpoint.read_facts(path) == {} == checkpoint.read_facts(tmp_path / "none")
 
 
 def test_two_trainings_cannot_write_to_one_folder(tmp_path: Path) -> None:
     with (
-        checkpoint.alone(tmp_path),
+        checkpoint.lock_folder(tmp_path),
         pytest.raises(TrainingError, match="Another training is writing to"),
-        checkpoint.alone(tmp_path),
+        checkpoint.lock_folder(tmp_path),
     ):
         pass
-    with checkpoint.alone(tmp_path):
+    with checkpoint.lock_folder(tmp_path):
         pass
 
 
@@ -400,7 +400,7 @@ import os, signal, sys
 from pathlib import Path
 from workshop.training import checkpoint, losses, loop
 number, log = int(sys.argv[1]), Path(sys.argv[2]) / "loss.csv"
-checkpoint.orphaned = lambda: len(losses.read(log)) == 3 and os.kill(os.getpid(), number) is not None
+checkpoint.is_orphaned = lambda: len(losses.read(log)) == 3 and os.kill(os.getpid(), number) is not None
 sys.exit(loop.main(sys.argv[3:]))
 """
 
@@ -421,7 +421,7 @@ def test_a_run_that_was_stopped_or_killed_goes_on_to_the_same_bits(
     command = [sys.executable, "-c", STOP, str(int(number)), str(tmp_path), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=files.REPO, timeout=600)
     assert done.returncode == code, done.stderr
-    assert checkpoint.facts(tmp_path / checkpoint.FILE)["step"] == saved
+    assert checkpoint.read_facts(tmp_path / checkpoint.FILE)["step"] == saved
     assert run(tmp_path, "--save_steps", "2", "--resume") == 0
     equal_runs(tmp_path, unstopped)
 
@@ -445,7 +445,7 @@ def equal_runs(one: Path, other: Path, *, steps: int = STEPS) -> None:
         assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
     assert losses.read(one / "loss.csv") == losses.read(other / "loss.csv")
     assert len(losses.read(one / "loss.csv")) == steps
-    ours, theirs = (checkpoint.facts(path / checkpoint.FILE) for path in (one, other))
+    ours, theirs = (checkpoint.read_facts(path / checkpoint.FILE) for path in (one, other))
     assert ours == theirs
 
 
@@ -478,7 +478,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_keeps_what_it_has(
     monkeypatch.setattr(checkpoint, "write", full)
     assert run(tmp_path, "--save_steps", "2") == 1
     assert "step-4.safetensors could not be written" in capsys.readouterr().err
-    assert checkpoint.facts(tmp_path / checkpoint.FILE)["step"] == "2"
+    assert checkpoint.read_facts(tmp_path / checkpoint.FILE)["step"] == "2"
     assert not list(tmp_path.glob(".*.part"))
     monkeypatch.undo()
     assert run(tmp_path, "--save_steps", "2", "--resume", "--profile", "pocket") == 0
@@ -555,11 +555,11 @@ def test_of_a_bar_that_writes_over_itself_only_the_last_state_is_shown(tmp_path:
 
 def test_a_run_stops_when_the_notebook_that_watches_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORKSHOP_TRAINING_OF", raising=False)
-    assert not checkpoint.orphaned()
+    assert not checkpoint.is_orphaned()
     monkeypatch.setenv("WORKSHOP_TRAINING_OF", str(os.getppid()))
-    assert not checkpoint.orphaned()
+    assert not checkpoint.is_orphaned()
     monkeypatch.setenv("WORKSHOP_TRAINING_OF", "1" if os.getppid() != 1 else "2")
-    assert checkpoint.orphaned()
+    assert checkpoint.is_orphaned()
 
 
 # The lesson

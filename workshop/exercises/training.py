@@ -51,7 +51,7 @@ def _three_faults(table: str) -> Verdict:
             shutil.copy(picture, made)
         data = dataset.DataSet(Path(made), Path(made) / "metadata.csv")
         data.table.write_text(table, encoding="utf-8")
-        told = [line.partition(" row ")[2].partition(": ") for line in dataset.problems(data)]
+        told = [line.partition(" row ")[2].partition(": ") for line in dataset.find_problems(data)]
     rows = {where.partition(",")[0] for where, _, _ in told}
     kinds = {" ".join(what.split()[:3]) for _, _, what in told}
     yours = f"{len(kinds)} kinds of fault, in {len(rows)} rows" + "".join(f"; {what}" for _, _, what in told)

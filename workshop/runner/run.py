@@ -57,20 +57,21 @@ def run(
     pictures = output.absolute() / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
 
-    print(f"Running {len(chosen)} notebook{'s' * (len(chosen) > 1)} into {shown(output)}", flush=True)
+    several = "s" if len(chosen) > 1 else ""
+    print(f"Running {len(chosen)} notebook{several} into {files.from_here(output)}", flush=True)
     started = datetime.now().astimezone()
     results = []
     with kernel_environment(profile, pictures=pictures):
         for path in chosen:
             results.append(execute(path, into=output, profile=profile, cell_timeout=cell_timeout))
-            print(line(results[-1]), flush=True)
+            print(summarise(results[-1]), flush=True)
     for result in results:
         print_failure(result, output=output)
 
     page = report.write(results, output=output, profile=profile, started=started)
     (output / "run.json").write_text(as_json(results, profile=profile, started=started), encoding="utf-8")
     good = sum(not result.problem for result in results)
-    print(f"\n{good} of {len(results)} ran from top to bottom. Report: {shown(page)}")
+    print(f"\n{good} of {len(results)} ran from top to bottom. Report: {files.from_here(page)}")
     return 0 if good == len(results) else 1
 
 
@@ -86,7 +87,11 @@ def demand_parameter(notebook: Path) -> None:
 
 
 def execute(notebook: Path, *, into: Path, profile: str, cell_timeout: float = CELL_TIMEOUT) -> NotebookRun:
-    """Run one notebook in a fresh kernel, in its own folder as JupyterLab does; keep the executed copy."""
+    """Run one notebook in a fresh kernel, in its own folder as JupyterLab does, and keep the executed copy.
+
+    into: the folder for the copy
+    cell_timeout: s that a cell may run
+    """
     import papermill
     from traitlets.config import Config
 
@@ -121,7 +126,7 @@ def execute(notebook: Path, *, into: Path, profile: str, cell_timeout: float = C
 
 
 def explain(error: Exception, *, cell_timeout: float) -> str:
-    """Say in a few words why papermill stopped."""
+    """Write in a few words why papermill stopped."""
     known = {
         "PapermillExecutionError": "a cell failed",
         "DeadKernelError": "the kernel died",
@@ -132,7 +137,11 @@ def explain(error: Exception, *, cell_timeout: float) -> str:
 
 @contextmanager
 def kernel_environment(profile: str, *, pictures: Path) -> Iterator[None]:
-    """Set what the kernels inherit, and put the environment back afterwards."""
+    """Set the variables that the kernels inherit, and restore the environment afterwards.
+
+    profile: by its name
+    pictures: where the notebooks save theirs; the trainings of LoRAs go beside it, into checkpoints/
+    """
     wanted = {
         "PYTHONHASHSEED": "0",
         "JUPYTER_PREFER_ENV_PATH": "1",  # a kernel of the same name elsewhere on the machine must not win
@@ -152,8 +161,8 @@ def kernel_environment(profile: str, *, pictures: Path) -> Iterator[None]:
                 os.environ[key] = value
 
 
-def line(result: NotebookRun) -> str:
-    """Say in one line what became of a notebook."""
+def summarise(result: NotebookRun) -> str:
+    """Write in one line what became of a notebook."""
     mark = "✗" if result.problem else "✓"
     what = result.problem or f"{len(result.cells)} cells"
     if result.failed_cell:
@@ -163,7 +172,7 @@ def line(result: NotebookRun) -> str:
 
 
 def print_failure(result: NotebookRun, *, output: Path) -> None:
-    """Show the cell that failed, the end of its traceback, and where the executed notebook is."""
+    """Print the cell that failed, the end of its traceback, and where the executed notebook is."""
     if not result.problem:
         return
     cell = result.failed_cell
@@ -177,11 +186,11 @@ def print_failure(result: NotebookRun, *, output: Path) -> None:
             print(f"    {text}")
     for idle in [cell for cell in result.cells if cell.state == NOT_RUN][:3]:
         print(f"  Did not run: cell {idle.number}: {idle.source.splitlines()[0]}")
-    print(f"  Executed as far as it went: {shown(output / (result.name + '.ipynb'))}")
+    print(f"  Executed as far as it went: {files.from_here(output / (result.name + '.ipynb'))}")
 
 
 def as_json(results: list[NotebookRun], *, profile: str, started: datetime) -> str:
-    """Write the timings down for other programs, without the cells' outputs."""
+    """Write states and timings as JSON, for other programs; the cells' outputs are left out."""
     written = [asdict(result) for result in results]
     for notebook in written:
         for cell in notebook["cells"]:
@@ -190,14 +199,8 @@ def as_json(results: list[NotebookRun], *, profile: str, started: datetime) -> s
     return json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
 
 
-def shown(path: Path) -> str:
-    """Write a path as short as it stays true from the current folder."""
-    path = path.absolute()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
 def main(argv: list[str]) -> int:
-    """Run from the command line; see --help."""
+    """Run from the command line; return 0 if every cell ran, 1 if not, 2 for a wrong word, 130 if stopped."""
     parser = argparse.ArgumentParser(
         prog="./scripts/run", description="Run the notebooks, each in a fresh kernel, and write a report."
     )
@@ -215,14 +218,14 @@ def main(argv: list[str]) -> int:
         profile = profiles.use(options.profile, models=False)
         if options.dry_run:
             would = ", ".join(path.stem for path in notebooks.select(options.names))
-            print(f"Would run {would} into {shown(output)}")
+            print(f"Would run {would} into {files.from_here(output)}")
             return 0
         return run(options.names, profile=profile.name, output=output, cell_timeout=options.cell_timeout)
     except (ValueError, RuntimeError) as error:
         print(f"./scripts/run: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"\nStopped. What ran so far is in {shown(output)}", file=sys.stderr)
+        print(f"\nStopped. What ran so far is in {files.from_here(output)}", file=sys.stderr)
         return 130
 
 

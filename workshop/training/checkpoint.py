@@ -1,7 +1,7 @@
-"""Checkpoints of a training: written whole or not at all, and put back to the last bit.
+"""Checkpoints of a training: written whole or not at all, and restored to the last bit.
 
-A checkpoint is one safetensors file. Its tensors are what is trained and what the optimiser remembers of it;
-its metadata are step, schedule and settings, as JSON. There is no pickle in it: opening one runs no code.
+A checkpoint is one safetensors file. Its tensors are the trained weights and the optimiser's state; its
+metadata are step, schedule and settings, as JSON. There is no pickle in it, so opening one runs no code.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ NETWORK, AVERAGE, OPTIMIZER = "net.", "ema.", "opt."  # how the names begin: wei
 
 
 class TrainingError(RuntimeError):
-    """What stopped a training, and what to do."""
+    """A training that cannot go on: the message says why, and what to do."""
 
 
 class Interrupted(Exception):
-    """Asked to stop, and stopped with everything saved."""
+    """A training that a signal stopped, with everything saved."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"signal {signal.Signals(number).name}")
@@ -70,8 +70,8 @@ def write(path: Path, content: bytes) -> None:
         ) from error
 
 
-def facts(path: Path) -> dict[str, str]:
-    """Read what is written beside the tensors, without torch; nothing if there is no whole file."""
+def read_facts(path: Path) -> dict[str, str]:
+    """Read a safetensors file's facts, without torch; there are none if the file is missing or cut short."""
     try:
         models.read_header(path)
         with path.open("rb") as file:
@@ -82,14 +82,19 @@ def facts(path: Path) -> dict[str, str]:
 
 
 def clear_parts(folder: Path) -> None:
-    """Delete what a process that was killed had begun to write."""
+    """Delete the unfinished files of a process that was killed while it wrote."""
     for left in folder.rglob(f".*{files.PART}"):
         left.unlink()
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold a folder against other trainings; the system lets go of it when this process ends, in any way."""
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Lock a run's folder against other trainings.
+
+    The operating system releases the lock when this process ends, even if it is killed.
+
+    Raises TrainingError if another training holds the lock.
+    """
     import fcntl
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,13 +113,16 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def home(profile: profiles.Profile) -> Path:
-    """Return where runs go: checkpoints/<profile>, or below WORKSHOP_CHECKPOINTS."""
+    """Return the folder of a profile's runs: checkpoints/<profile>, or WORKSHOP_CHECKPOINTS/<profile>."""
     root = Path(os.environ.get("WORKSHOP_CHECKPOINTS") or files.REPO / "checkpoints")
     return root.expanduser().absolute() / profile.name
 
 
 def find_lora(folder: Path) -> Path:
-    """Return the LoRA of a run's last checkpoint; raises FileNotFoundError if there is none."""
+    """Return the LoRA file of a run's last checkpoint.
+
+    Raises FileNotFoundError if there is none.
+    """
     found = {int(path.stem.removeprefix("step-")): path for path in folder.glob("step-*.safetensors")}
     if not found:
         raise FileNotFoundError(f"There is no step-N.safetensors in {files.shorten(folder)}. Train first.")
@@ -149,41 +157,48 @@ def unpack_optimizer(tensors: Mapping[str, torch.Tensor]) -> dict[int, dict[str,
     return state
 
 
-def keep(
+def save_training(
     path: Path, module: torch.nn.Module, optimizer: Any, scheduler: Any, *, settings: Mapping[str, Any]
 ) -> None:
-    """Write the checkpoint of a module whose `step` is the number of the next step."""
-    tensors = {f"{NETWORK}{name}": value for name, value in trained(module)} | pack_optimizer(optimizer)
+    """Write the checkpoint of a training.
+
+    module: its `step` is the number of the next step
+    settings: what must be the same when the training goes on
+    """
+    tensors = {f"{NETWORK}{name}": value for name, value in list_trained(module)} | pack_optimizer(optimizer)
     plain = {"optimizer": optimizer.state_dict()["param_groups"], "scheduler": scheduler.state_dict()}
     plain |= {"settings": settings, "step": module.step}
     save(path, tensors, {name: json.dumps(value) for name, value in plain.items()})
 
 
-def restore(path: Path, module: torch.nn.Module, optimizer: Any, scheduler: Any) -> int:
-    """Put weights, optimiser and schedule back as `keep` found them; returns the step."""
+def restore_training(path: Path, module: torch.nn.Module, optimizer: Any, scheduler: Any) -> int:
+    """Restore weights, optimiser and schedule as `save_training` wrote them.
+
+    returns: the number of the next step
+    """
     import torch
     from safetensors.torch import load_file
 
-    tensors, plain = load_file(path), {name: json.loads(text) for name, text in facts(path).items()}
+    tensors, plain = load_file(path), {name: json.loads(text) for name, text in read_facts(path).items()}
     with torch.no_grad():
-        for name, parameter in trained(module):
+        for name, parameter in list_trained(module):
             parameter.copy_(tensors[f"{NETWORK}{name}"])
     optimizer.load_state_dict({"state": unpack_optimizer(tensors), "param_groups": plain["optimizer"]})
     scheduler.load_state_dict(plain["scheduler"])
     return plain["step"]
 
 
-def trained(module: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
-    """List the parameters that learn, by name."""
+def list_trained(module: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
+    """List the names and parameters that learn."""
     return [(name, one) for name, one in module.named_parameters() if one.requires_grad]
 
 
 def demand_same(path: Path, settings: Mapping[str, Any]) -> int:
-    """Return a checkpoint's step.
+    """Return the number of a checkpoint's next step.
 
-    Raises TrainingError if there is no whole one, or if its settings are others, naming each.
+    Raises TrainingError if there is no whole checkpoint, or if its settings differ, with each that does.
     """
-    found = facts(path)
+    found = read_facts(path)
     if "step" not in found:
         raise TrainingError(f"There is no whole checkpoint at {files.shorten(path)}. Begin without --resume.")
     before = json.loads(found["settings"])
@@ -204,8 +219,8 @@ def demand_same(path: Path, settings: Mapping[str, Any]) -> int:
 
 
 @contextlib.contextmanager
-def asked_to_stop() -> Iterator[list[int]]:
-    """Collect the signals that ask to stop, instead of dying of them; a second Ctrl-C stops at once."""
+def catch_signals() -> Iterator[list[int]]:
+    """Collect the signals that ask to stop, so that all is saved first; a second Ctrl-C stops at once."""
     came: list[int] = []
 
     def note(number: int, frame: object) -> None:
@@ -221,7 +236,7 @@ def asked_to_stop() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def orphaned() -> bool:
-    """Say whether the notebook that started this training is gone."""
+def is_orphaned() -> bool:
+    """Return whether the notebook that started this training is gone."""
     parent = os.environ.get("WORKSHOP_TRAINING_OF")
     return parent is not None and os.getppid() != int(parent)

@@ -62,7 +62,7 @@ class DataSet:
         return digest.hexdigest()[:16]
 
 
-def folder(name: str, profile: profiles.Profile) -> Path:
+def find_folder(name: str, profile: profiles.Profile) -> Path:
     """Return a data set's folder: for `dog` data/dog, or for the real model the downloaded photographs."""
     if name != DOG:
         return Path(name).expanduser()
@@ -72,7 +72,7 @@ def folder(name: str, profile: profiles.Profile) -> Path:
 # Checked
 
 
-def problems(data: DataSet, *, smallest: int = 32) -> list[str]:
+def find_problems(data: DataSet, *, smallest: int = 32) -> list[str]:
     """List everything that is wrong with a data set, each with its file and row; an empty list is good.
 
     smallest: image px that a picture's shorter side must have
@@ -239,7 +239,7 @@ def encode_once(
     returns: "seconds" that it took, and "weights", the bytes of the text encoder
     """
     key = _key(data, profile=profile, sample_prompt=sample_prompt)
-    facts = checkpoint.facts(path)
+    facts = checkpoint.read_facts(path)
     if facts.get("key") == key:
         return facts
     pipe = loading.read_parts("Qwen-Image", ENCODERS, profile=profile)

@@ -60,7 +60,7 @@ def make_accelerator(options: argparse.Namespace, *, device: str, resume: Path |
             model, optimizer, loader, scheduler = super().prepare(model, optimizer, loader, scheduler)
             module = self.unwrap_model(model)
             self.state_of_training = (module, optimizer, scheduler)
-            done = checkpoint.restore(resume, *self.state_of_training) if resume else 0
+            done = checkpoint.restore_training(resume, *self.state_of_training) if resume else 0
             module.step, module.process = done, self.process_index
             return model, optimizer, Remaining(loader, done), scheduler
 
@@ -138,7 +138,7 @@ def make_logger(
                 self.bar.update()
                 if sample_steps and self.num_steps % sample_steps == 0:
                     self.show()
-            if checkpoint.orphaned():
+            if checkpoint.is_orphaned():
                 stop.append(1)  # SIGHUP: the notebook that was watching is gone
             if stop:
                 self.on_training_end(accelerator, model, save_steps)
@@ -165,7 +165,7 @@ def make_logger(
                 module, *others = accelerator.state_of_training
                 lora = module.export_trainable_state_dict(everything, remove_prefix=PREFIX)
                 checkpoint.save(folder / file_name, lora)
-                checkpoint.keep(folder / checkpoint.FILE, module, *others, settings=settings)
+                checkpoint.save_training(folder / checkpoint.FILE, module, *others, settings=settings)
 
     return Logger()
 
@@ -190,14 +190,14 @@ def demand_data(options: argparse.Namespace, profile: profiles.Profile) -> datas
 
     Raises TrainingError with everything that is wrong with it, before torch is imported.
     """
-    folder = dataset.folder(options.dataset_base_path, profile)
+    folder = dataset.find_folder(options.dataset_base_path, profile)
     if not folder.is_dir():
         own = options.dataset_base_path == dataset.DOG
         remedy = "Get it: python -m workshop download dog" if own else "See --dataset_base_path."
         raise TrainingError(f"There is no data set at {files.shorten(folder)}. {remedy}")
     table = Path(options.dataset_metadata_path or folder / "metadata.csv")
     data = dataset.DataSet(folder, table, options.max_pixels, options.height, options.width)
-    found = dataset.problems(data, smallest=profile.size // 4)
+    found = dataset.find_problems(data, smallest=profile.size // 4)
     if found:
         head = f"Nothing was loaded, because the data set has {len(found)} fault{'s' * (len(found) > 1)}:"
         raise TrainingError("\n".join([head, *(f"  {one}" for one in found)]))
@@ -239,7 +239,7 @@ def train(options: argparse.Namespace) -> Path:
     settings = {key: value for key, value in vars(options).items() if key not in flags.FREE}
     settings |= {"profile": profile.name, "pictures and prompts": data.content()}
     first = os.environ.get("RANK", "0") == "0"  # accelerate's launcher numbers its processes
-    with checkpoint.alone(folder) if first else contextlib.nullcontext(), explain_shortage():
+    with checkpoint.lock_folder(folder) if first else contextlib.nullcontext(), explain_shortage():
         done = prepare_folder(folder, options, settings) if first else 0
         return _train(options, data, folder=folder, profile=profile, settings=settings, done=done)
 
@@ -275,7 +275,7 @@ def _train(
     options.output_path = str(folder)
     if machine.is_main_process:
         runner.save_training_args(options)
-    with checkpoint.asked_to_stop() as stop, hide_bar():
+    with checkpoint.catch_signals() as stop, hide_bar():
         log = make_logger(
             folder,
             total=total,
@@ -316,7 +316,7 @@ def explain_shortage() -> Iterator[None]:
 
 def describe_training(module: torch.nn.Module, options: argparse.Namespace) -> str:
     """Write in one line what is about to be trained."""
-    learning = sum(parameter.numel() for _, parameter in checkpoint.trained(module))
+    learning = sum(parameter.numel() for _, parameter in checkpoint.list_trained(module))
     dit = module.get_submodule("pipe.dit")
     frozen = sum(one.numel() for one in dit.parameters()) - learning
     layers = len(list_lora_layers(module))

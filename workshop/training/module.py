@@ -88,7 +88,7 @@ def make_module(pipe: QwenImagePipeline, options: argparse.Namespace) -> torch.n
 def list_lora_layers(module: torch.nn.Module) -> list[str]:
     """List the names of the layers that have a LoRA."""
     return sorted(
-        {name.partition(".lora_A")[0] for name, _ in checkpoint.trained(module) if ".lora_A" in name}
+        {name.partition(".lora_A")[0] for name, _ in checkpoint.list_trained(module) if ".lora_A" in name}
     )
 
 
