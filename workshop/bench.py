@@ -18,19 +18,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workshop import profiles
+from workshop import loading, profiles, prompts
 
 if TYPE_CHECKING:
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
 
-PROMPT = "a portrait of a beautiful Asian woman"
-STEPS = 40
-GUIDANCE = 4.0
+STEPS, GUIDANCE = 40, 4.0
 
 
 @dataclass(frozen=True)
 class Timing:
-    """One line of the table."""
+    """Hold one line of the table: what was timed, and how long it took."""
 
     what: str
     seconds: float
@@ -41,32 +39,30 @@ class Timing:
 
 
 def measure(profile: profiles.Profile, *, repeats: int = 3) -> Iterator[Timing]:
-    """Yield the timings one by one, as they are measured: imports, loading, the parts, one picture.
+    """Yield the timings one by one, as they are measured: imports, loading, the parts, two pictures.
 
-    repeats: the parts are timed so often, after one run that is not counted; the median is given
+    repeats: how often each part is timed for its median, after one run that is not counted
     """
-    yield imports("import workshop", "import workshop")
-    yield imports("import torch and diffsynth", "import diffsynth.pipelines.qwen_image")
-
-    from workshop import loading
+    yield time_import("import workshop", "import workshop")
+    yield time_import("import torch and diffsynth", "import diffsynth.pipelines.qwen_image")
 
     importlib.import_module("diffsynth.pipelines.qwen_image")  # so that loading is timed alone
     started = time.perf_counter()
     pipe = loading.load_pipeline("Qwen-Image", profile=profile)
     yield Timing("load the pipeline", time.perf_counter() - started, "files may still be in the page cache")
-    for what, call, note in parts(pipe, profile):
-        yield Timing(what, median(call, repeats=repeats), note)
-    yield from pictures(pipe, profile)
+    for what, call, note in list_parts(pipe, profile):
+        yield Timing(what, time_call(call, repeats=repeats), note)
+    yield from time_pictures(pipe, profile)
 
 
-def imports(what: str, code: str) -> Timing:
+def time_import(what: str, code: str) -> Timing:
     """Time an import in a fresh Python, without that Python's own start."""
     program = f"import time; started = time.perf_counter(); {code}; print(time.perf_counter() - started)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return Timing(what, float(done.stdout.split()[-1]), "in a fresh process")
 
 
-def parts(
+def list_parts(
     pipe: QwenImagePipeline, profile: profiles.Profile
 ) -> Iterator[tuple[str, Callable[[], object], str]]:
     """Yield what to time of a pipeline: name, call, note."""
@@ -77,17 +73,21 @@ def parts(
     side = profile.size
     image = torch.zeros(1, 3, side, side, dtype=pipe.torch_dtype, device=pipe.device)
     latents = torch.zeros(1, 16, side // 8, side // 8, dtype=pipe.torch_dtype, device=pipe.device)
-    yield "text encoder", lambda: embedder.process(pipe, PROMPT), f"one prompt of {len(PROMPT.split())} words"
+    yield (
+        "text encoder",
+        lambda: embedder.process(pipe, prompts.PORTRAIT),
+        f"one prompt of {len(prompts.PORTRAIT.split())} words",
+    )
     yield "VAE, picture to latents", lambda: pipe.vae.encode(image), f"{side}×{side} px"
     yield "VAE, latents to picture", lambda: pipe.vae.decode(latents), f"{side}×{side} px"
 
 
-def pictures(pipe: QwenImagePipeline, profile: profiles.Profile) -> Iterator[Timing]:
+def time_pictures(pipe: QwenImagePipeline, profile: profiles.Profile) -> Iterator[Timing]:
     """Time a first picture, which warms everything up, and a second one."""
     for what in ("one picture, the first", "one picture, the next"):
         started = time.perf_counter()
         pipe(
-            PROMPT,
+            prompts.PORTRAIT,
             seed=0,
             num_inference_steps=STEPS,
             cfg_scale=GUIDANCE,
@@ -100,8 +100,8 @@ def pictures(pipe: QwenImagePipeline, profile: profiles.Profile) -> Iterator[Tim
         yield Timing(what, seconds, note)
 
 
-def median(call: Callable[[], object], *, repeats: int) -> float:
-    """Time a call, in seconds, after one that does not count; waits for the GPU if there is one."""
+def time_call(call: Callable[[], object], *, repeats: int) -> float:
+    """Return the median time of a call in s, after one that is not counted; waits for the GPU, if any."""
     import torch
 
     def once() -> float:

@@ -31,7 +31,7 @@ SAMPLE_SECONDS = 0.02  # between two looks at the host memory
 
 @dataclass(frozen=True)
 class Reading:
-    """One line of the report, in bytes; None is "not known", and the note says why."""
+    """Bytes in use and in all; None where that is not known, and then the note says why."""
 
     used: int | None = None
     total: int | None = None
@@ -45,7 +45,7 @@ class Reading:
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """What `report` found; shows itself as a table."""
+    """Result of `report()`: four readings; its repr is a table."""
 
     process: Reading  # resident: pages of this process in host memory, those of files and shared ones, too
     gpu: Reading  # tensors of this process on the GPU
@@ -68,7 +68,7 @@ class Report:
 
 @dataclass
 class Tracked:
-    """What a block cost; filled when the block ends. peak and kept are above what was held before it."""
+    """Cost of a block, filled in when the block ends; `peak` and `kept` are above what was held before it."""
 
     label: str
     seconds: float = 0.0
@@ -353,9 +353,9 @@ def _number_in(path: Path) -> int | None:
 
 
 def card_from_amdsmi(torch: ModuleType | None = None) -> Reading:
-    """Ask AMD's library for the memory of the card; without torch only where there is one card.
+    """Read the memory of the card from AMD's library; without torch only where there is one card.
 
-    What goes wrong is in the note.
+    If anything goes wrong, the note says what.
     """
     # Importing amdsmi and calling it can raise nearly anything (KeyError, OSError, AttributeError, its own),
     # and it prints to stdout; whatever it is, the report says it and goes on.

@@ -1,8 +1,9 @@
 """The catalogue: every repository, file, size and licence the workshop needs, and how to tell a good file.
 
-Sizes are in bytes; GB is 10**9, as the hubs count. Parameters are counted from the classes and the key hashes
-are the ones DiffSynth 2.1.12 registers (tests/test_models.py does both on the meta device); shard counts are
-those of the public file lists. "about" marks what nobody could count: LoRA files and folders of small files.
+Sizes are in bytes; GB is 10**9, as the hubs count. Parameters are counted from the classes, and the key
+hashes are those that DiffSynth 2.1.12 registers (tests/workshop/test_models.py does both on the meta device).
+Shard counts are those of the public file lists. "about" marks what nobody could count: LoRA files and folders
+of small files.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ LARGEST_HEADER = 100_000_000  # bytes; the safetensors format allows no more
 
 @dataclass(frozen=True)
 class Part:
-    """One thing that is loaded as a whole: its role is the pipeline's attribute, its pattern DiffSynth's."""
+    """Files that are loaded together; `role` is the pipeline's attribute that they become."""
 
     role: str
     pattern: str  # below the repository, as ModelConfig(origin_file_pattern=…) takes it
@@ -69,7 +70,7 @@ class Model:
 
 @dataclass(frozen=True)
 class DiTShape:
-    """What the size of a Qwen-Image DiT follows from."""
+    """The numbers that decide a Qwen-Image DiT's size."""
 
     blocks: int
     width: int  # D of an image token
@@ -171,7 +172,7 @@ def pipeline_parts(name: str) -> dict[str, tuple[Model, Part]]:
 
 
 def pipeline_bytes(names: Sequence[str]) -> int:
-    """Count the bytes of these pipelines in bf16, what they share once; activations are not in it."""
+    """Count the bytes of these pipelines in bf16, shared parts once, without activations."""
     parts = {(m.repo, p.role): p for name in names for m, p in pipeline_parts(name).values()}
     return sum(2 * part.parameters for part in parts.values())
 
@@ -213,8 +214,7 @@ def find_files(model: Model, part: Part, folder: Path) -> list[Path]:
 def find_problems(model: Model, part: Part, folder: Path, *, published: bool = True) -> list[Problem]:
     """Find what keeps a part from being read: files missing, cut short, unreadable or another model's.
 
-    published: the files should be the real checkpoint, so their keys and shapes must be the registered ones;
-        the pocket weights have shapes of their own.
+    published: whether keys and shapes must be those of the real checkpoint; the pocket's are smaller
     """
     if part.needs:
         return list(_folder_problems(folder / model.repo / part.pattern, part))

@@ -25,7 +25,10 @@ class Playground:
     """
 
     def __init__(self, pipe: QwenImagePipeline, profile: Profile, presets: Mapping[str, str]) -> None:
-        """presets: name to prompt; choosing one fills in the prompt, the first is there at the start"""
+        """Make the widgets.
+
+        presets: name to prompt; choosing one fills in the prompt, the first is there at the start
+        """
         import ipywidgets
 
         self.pipe, self.profile, self.presets = pipe, profile, dict(presets)
@@ -60,7 +63,7 @@ class Playground:
         return picture
 
     def list_extras(self) -> list[str]:
-        """Say what else belongs into the caption."""
+        """Return what else belongs into the caption."""
         return []
 
     def _fill_in(self, change: Mapping[str, str]) -> None:
@@ -99,7 +102,10 @@ class EditPlayground(Playground):
         listed: bool = False,
         negative: str = "",
     ) -> None:
-        """pictures: name to picture, to choose from; listed: the model takes a list, of one or two"""
+        """Make the widgets.
+
+        pictures: name to picture, to choose from; listed: whether the model takes a list, of one or two
+        """
         import ipywidgets
 
         super().__init__(pipe, profile, presets)
@@ -135,7 +141,7 @@ class EditPlayground(Playground):
 
 
 class LoraPlayground(Playground):
-    """A playground with a strength for each LoRA: 0 leaves it out, and what is not 0 is stacked."""
+    """A playground with an alpha for each LoRA, the strength at which it is loaded; 0 leaves it out."""
 
     def __init__(
         self,
@@ -145,7 +151,10 @@ class LoraPlayground(Playground):
         *,
         loras: Mapping[str, str | Path | ModelConfig],
     ) -> None:
-        """loras: name to file; the first is there at full strength"""
+        """Make the widgets.
+
+        loras: name to file; the first is there at alpha 1
+        """
         import ipywidgets
 
         super().__init__(pipe, profile, presets)
@@ -167,20 +176,23 @@ class LoraPlayground(Playground):
             self.pipe.clear_lora(verbose=0)
 
     def list_extras(self) -> list[str]:
-        """Name each LoRA with its strength."""
+        """Return each LoRA with its alpha."""
         return [f"{name} × {slider.value:g}" for name, slider in self.alphas.items()]
 
 
 class TrainingPlayground(Playground):
     """A playground that trains: a rank, how often each picture is seen, and a Train button.
 
-    `train()` is all that button does. `generate()` then draws with what was learned, at the strength chosen.
+    `train()` is all that button does. `generate()` then draws with the LoRA, at the strength chosen.
     """
 
     def __init__(
         self, pipe: QwenImagePipeline, profile: Profile, presets: Mapping[str, str], *, folder: Path
     ) -> None:
-        """folder: where the trainings go, one folder each"""
+        """Make the widgets.
+
+        folder: where the trainings go, one folder each
+        """
         import ipywidgets
 
         super().__init__(pipe, profile, presets)
@@ -194,12 +206,12 @@ class TrainingPlayground(Playground):
         self.box.children = [self.rank, self.repeats, self.begin, self.alpha, *self.box.children]
 
     def flags(self) -> dict[str, object]:
-        """Say which training the widgets ask for."""
+        """Return the flags of the training that the widgets ask for."""
         asked = {"lora_rank": self.rank.value, "dataset_repeat": self.repeats.value}
         return {"dataset_base_path": "dog", **asked, "sample_steps": 25, "restart": True}
 
     def run(self) -> Path:
-        """Name the folder of that training."""
+        """Return the folder of that training."""
         return self.folder / f"rank-{self.rank.value}-repeats-{self.repeats.value}"
 
     def train(self) -> Path:
@@ -219,7 +231,7 @@ class TrainingPlayground(Playground):
             self.pipe.clear_lora(verbose=0)
 
     def list_extras(self) -> list[str]:
-        """Say what was learned, and how strongly it is used."""
+        """Return which training is used, and its alpha."""
         where = (
             f"{self.learned.parent.name} × {self.alpha.value:g}" if self.learned else "nothing trained yet"
         )

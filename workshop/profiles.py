@@ -34,7 +34,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Profile:
-    """What stands behind the notebooks' model names on this machine."""
+    """What stands behind the notebooks' model names on this machine: weights, device, picture size."""
 
     name: str  # "mi300x" or "pocket"
     device: str  # "cuda" (also on ROCm) or "cpu"
@@ -93,9 +93,9 @@ class Profile:
 def use(name: str = "auto", *, models: bool = True) -> Profile:
     """Choose a profile, print it with the reason, and set DiffSynth's environment for it.
 
-    name: "mi300x", "pocket" or "auto"; for "auto" the variable WORKSHOP_PROFILE decides if it is set.
-    models: False prepares no model: nothing heavy is imported, and missing pocket weights are not an error.
-        True registers the pocket model, which imports torch and diffsynth.
+    name: "mi300x", "pocket" or "auto"; for "auto" the variable WORKSHOP_PROFILE decides if it is set
+    models: whether to prepare the model; True registers the pocket model, which imports torch and diffsynth,
+        False imports nothing heavy and accepts missing pocket weights
 
     Raises ValueError for another name, RuntimeError if what the profile needs is missing, saying what.
     """

@@ -79,7 +79,7 @@ NEGATIVE_PROMPT = (
     "sunlight and render the entire scene with oversaturated colors. Twist the legs into either X-shaped or "
     "O-shaped deformities."
 )
-"""What the workshop's edit prompt must not become: bad hands, a big head, harsh sun, twisted legs."""
+"""What the workshop's edits must not show: bad hands, a big head, harsh sun, twisted legs."""
 
 LANGUAGES = {"English": "en", "Korean": "ko", "Kannada": "kn", "Chinese": "zh"}
 SCENE = {name: WORKSHOP_PROMPTS[f"man with flowers ({code})"].text for name, code in LANGUAGES.items()}
