@@ -132,7 +132,7 @@ def test_a_file_that_arrives_damaged_is_not_taken_for_good(machine, hub):
 def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(machine, hub, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 1000))
     shutil.rmtree(machine.models)
-    with pytest.raises(download.DownloadError, match="The disk is too small: 0.0 GB free, 1.0 GB needed"):
+    with pytest.raises(download.DownloadError, match=r"The disk is too small: 0\.0 GB free, 1\.0 GB needed"):
         download.fetch(profile=machine)
     assert hub.asked == []
 
@@ -217,7 +217,9 @@ def test_modelscope_takes_what_the_dog_download_gives_it(monkeypatch, tmp_path):
     assert bound[0].arguments == {"dataset_id": "Artiprocher/dataset_dog", "local_dir": str(tmp_path)}
 
 
-@pytest.mark.parametrize("source, module", [("modelscope", "modelscope"), ("huggingface", "huggingface_hub")])
+@pytest.mark.parametrize(
+    ("source", "module"), [("modelscope", "modelscope"), ("huggingface", "huggingface_hub")]
+)
 def test_the_hubs_own_functions_take_what_they_are_given(monkeypatch, tmp_path, source: str, module: str):
     # The clients swallow no unknown keyword here: the real signature binds what is passed.
     import importlib

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ def test_states_lead_from_noise_to_the_picture_along_the_formula(
     states = list(drawing.denoise(pipe, "a dog", **SETTINGS | {"cfg_scale": guidance}))
     assert [state.number for state in states] == [0, 1, 2, 3]
     assert states[0].sigma == 1 and states[-1].sigma == 0
-    for now, then in zip(states, states[1:], strict=False):
+    for now, then in itertools.pairwise(states):
         assert now.sigma > then.sigma
         noise = (now.latents - (1 - now.sigma) * now.clean) / now.sigma
         expected = (1 - then.sigma) * now.clean + then.sigma * noise

@@ -127,7 +127,7 @@ def test_a_full_disk_says_where_what_is_safe_and_what_to_do(monkeypatch):
         return os.open("/dev/full", os.O_WRONLY), str(place)
 
     monkeypatch.setattr(files.tempfile, "mkstemp", full)
-    with pytest.raises(OSError) as error:
+    with pytest.raises(OSError, match="could not be saved") as error:
         gallery.save(picture("blue"), "dog", **HOW)
     said = str(error.value)
     assert said.startswith(f"{path} could not be saved (") and "No space left on device" in said

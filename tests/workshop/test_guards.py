@@ -94,7 +94,7 @@ def test_a_single_step_is_refused_because_its_picture_would_be_black() -> None:
 
     pipe = QwenImagePipeline(device="cpu", torch_dtype=torch.float32)
     guards.guard_prompts(pipe)
-    with pytest.raises(ValueError, match="num_inference_steps=1 gives no picture: .* Ask for 2 or more"):
+    with pytest.raises(ValueError, match=r"num_inference_steps=1 gives no picture: .* Ask for 2 or more"):
         pipe("a dog", num_inference_steps=1, progress_bar_cmd=iter)
     pipe.scheduler.set_timesteps(2, dynamic_shift_len=64)
     guards.check_steps(pipe)

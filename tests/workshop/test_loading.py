@@ -197,7 +197,7 @@ def test_free_says_so_if_a_variable_still_holds_a_part(read, capsys):
 
 def test_freeing_what_is_not_loaded_names_what_is(read, capsys):
     with pytest.raises(
-        ValueError, match="'Qwen-Image-Edit' is not loaded, so it cannot be freed. Loaded: nothing"
+        ValueError, match=r"'Qwen-Image-Edit' is not loaded, so it cannot be freed\. Loaded: nothing"
     ):
         loading.free("Qwen-Image-Edit")
     loading.free()

@@ -160,7 +160,7 @@ def test_a_lora_of_the_real_model_says_so_to_the_pocket_and_the_other_way_round(
     large = write(tmp_path / "large.safetensors", some, rank=1)
     small = write(tmp_path / "small.safetensors", lora.targets(pocket), rank=1)
     assert lora.check(large, real).rank == lora.check(small, pocket).rank == 1
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match="is a LoRA for another model") as error:
         lora.check(large, pocket)
     said = str(error.value).splitlines()
     assert said[0].endswith("is a LoRA for another model: 0 of its 60 layers fit.")
@@ -189,7 +189,7 @@ def test_a_lora_of_another_family_is_known_by_its_names(
     tmp_path: Path, pocket: torch.nn.Module, name: str, family: str
 ) -> None:
     path = write(tmp_path / "lora.safetensors", {name: (8, 8)})
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match="is a LoRA for another model") as error:
         lora.check(path, pocket)
     assert f"it is for:  {family}; first {name} (8×8), not in this model" in str(error.value)
 

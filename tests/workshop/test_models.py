@@ -129,7 +129,7 @@ def test_a_good_file_gives_its_table_of_contents(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "keep, said",
+    ("keep", "said"),
     [(-1, "cut short"), (30, "not even the header is whole"), (5, "cut short"), (0, "cut short")],
 )
 def test_a_file_that_is_cut_short_is_recognised_wherever_it_ends(tmp_path, keep: int, said: str):
@@ -148,7 +148,7 @@ def test_a_cut_short_file_says_both_sizes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content, said",
+    ("content", "said"),
     [
         (b"<!DOCTYPE html><html>not found</html>", r"not a safetensors file, it starts with b'<!DOCTYP'"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),

@@ -134,7 +134,7 @@ def test_a_package_that_is_not_installed_is_a_fault(machine, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "version, fine", [((3, 9, 18), False), ((3, 10, 1), True), ((3, 13, 5), True), ((3, 14, 0), False)]
+    ("version", "fine"), [((3, 9, 18), False), ((3, 10, 1), True), ((3, 13, 5), True), ((3, 14, 0), False)]
 )
 def test_python_is_held_against_the_supported_ones(machine, monkeypatch, version, fine: bool):
     monkeypatch.setattr(preflight.sys, "version_info", version)

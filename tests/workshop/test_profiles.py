@@ -95,7 +95,7 @@ def test_the_argument_goes_before_the_variable_and_the_variable_before_the_machi
 
 
 def test_a_wrong_name_lists_the_right_ones(monkeypatch):
-    with pytest.raises(ValueError, match="no profile named 'mi300'. These are: auto, mi300x, pocket"):
+    with pytest.raises(ValueError, match=r"no profile named 'mi300'\. These are: auto, mi300x, pocket"):
         profiles.choose("mi300")
     monkeypatch.setenv("WORKSHOP_PROFILE", "gpu")
     with pytest.raises(ValueError, match="no profile named 'gpu'"):
@@ -169,7 +169,7 @@ def test_mi300x_without_weights_is_an_error_that_names_the_first_file_and_the_re
 
 
 def test_mi300x_without_either_names_both():
-    with pytest.raises(RuntimeError, match="the GPU: no GPU was found.*; and the weights: "):
+    with pytest.raises(RuntimeError, match=r"the GPU: no GPU was found.*; and the weights: "):
         profiles.use("mi300x")
 
 
@@ -183,7 +183,7 @@ def test_a_failed_choice_changes_neither_environment_nor_profile():
 
 def test_missing_pocket_weights_say_where_they_come_from(monkeypatch, tmp_path):
     monkeypatch.setattr(profiles, "POCKET", tmp_path / "empty")
-    with pytest.raises(RuntimeError, match="pocket profile is not ready.*git checkout -- data/pocket"):
+    with pytest.raises(RuntimeError, match=r"pocket profile is not ready.*git checkout -- data/pocket"):
         profiles.use()
     assert profiles.use(models=False).name == "pocket"  # so that the preflight can show what is missing
 
