@@ -242,17 +242,22 @@ def replan(plan: Plan, *, elapsed: float, position: str, spent: float | None = N
     spent: minutes that this cue has taken so far; None: `elapsed` less the minute at which the cue begins
     """
     here = plan.item(position)
-    next_place = plan.items.index(here) + 1
+    place = plan.items.index(here)
     spent = min(max(0.0, elapsed - here.begins), here.minutes) if spent is None else spent
-    done = elapsed + max(0.0, here.minutes - spent)  # minutes after the start, when this cue is over
+
+    def over(plan: Plan) -> float:
+        """Return the minutes after the start at which this cue is over; if it was cut, its silent cells."""
+        minutes = here.minutes if here.kept else plan.items[place].minutes
+        return elapsed + max(0.0, minutes - spent)
 
     def late(plan: Plan) -> float:  # what is over can no longer be shortened
-        return done + sum(item.pause + item.minutes for item in plan.items[next_place:]) - plan.minutes
+        rest = sum(item.pause + item.minutes for item in plan.items[place + 1 :])
+        return over(plan) + rest - plan.minutes
 
-    to_come = [item.cue.name for item in plan.items[next_place:]]
+    to_come = [item.cue.name for item in plan.items[place + 1 :]]
     shorter = _fit(plan, over=late) if late(plan) > ON_TIME else plan
     changed = {name: shorter.treatments[name] for name in to_come if _differ(plan, shorter, name)}
-    return Advice(changed, late(plan), late(shorter), behind=done - here.begins - here.minutes)
+    return Advice(changed, late(plan), late(shorter), behind=over(plan) - here.begins - here.minutes)
 
 
 def _differ(one: Plan, other: Plan, name: str) -> bool:
@@ -260,16 +265,19 @@ def _differ(one: Plan, other: Plan, name: str) -> bool:
 
 
 def _fit(plan: Plan, *, over: Callable[[Plan], float]) -> Plan:
-    """Shorten a plan stage by stage until it fits its time or nothing is left to shorten.
+    """Shorten a plan until it fits its time or nothing is left to shorten.
+
+    Each change is one of the first stage that saves time. An early stage may save time only after a change of
+    a later one: a cue that is cut may no longer need the cells of another.
 
     over: returns the minutes by which a plan is too long
     """
-    for priority, how in STAGES:
-        while over(plan) > TINY:
-            shorter = _shorten_one(plan, priority, how, over=over)
-            if shorter is None:
-                break
-            plan = shorter
+    while over(plan) > TINY:
+        changed = (_shorten_one(plan, priority, how, over=over) for priority, how in STAGES)
+        shorter = next(filter(None, changed), None)
+        if shorter is None:
+            break
+        plan = shorter
     return plan
 
 
