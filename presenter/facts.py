@@ -27,9 +27,9 @@ from workshop.units import GB, GIB, duration
 REPORT = POCKET / "report.json"
 NOT_MEASURED, NOT_REHEARSED = "not measured yet", "not rehearsed yet"
 
-# The DiT's shape: models.dit_parameters makes the catalogue's number of parameters from it.
-BLOCKS, HEADS, HEAD_WIDTH = 60, 24, 128
-WIDTH = HEADS * HEAD_WIDTH
+SHAPE = models.DIT_SHAPES["Qwen-Image"]
+BLOCKS, WIDTH, HEAD_WIDTH = SHAPE.blocks, SHAPE.width, SHAPE.head
+HEADS = WIDTH // HEAD_WIDTH
 SCALE, CHANNELS, PATCH = 8, 16, 2  # image px of a latent px; latent channels; latent px of a token's side
 RANK, STEPS, SIZE = 32, 40, 1328  # the workshop's own settings; image px
 PASSES = 2  # of the DiT in a step with guidance
