@@ -47,7 +47,7 @@ _UNIT = re.compile(
 
 
 @dataclass(frozen=True)
-class Line:
+class ProseLine:
     """A line of prose, and the cue it stands in."""
 
     number: int
@@ -161,7 +161,7 @@ def _prose(sheet: Sheet, books: dict[str, Notebook], *, whole: bool) -> Iterator
         yield from _numbers(sheet, line, books[sheet.name])
 
 
-def _lines(sheet: Sheet) -> Iterator[Line]:
+def _lines(sheet: Sheet) -> Iterator[ProseLine]:
     """Yield the lines of a sheet that are neither in a code block nor in a cue's table."""
     starts = {cue.line: cue for cue in sheet.cues} | {section.line: None for section in sheet.sections}
     cue, in_code, in_head = None, False, False
@@ -173,10 +173,10 @@ def _lines(sheet: Sheet) -> Iterator[Line]:
         if text.lstrip().startswith("```"):
             in_code = not in_code
         elif not in_code and not (in_head and text.startswith("|")):
-            yield Line(number, text, cue)
+            yield ProseLine(number, text, cue)
 
 
-def _placeholders(sheet: Sheet, line: Line, books: dict[str, Notebook]) -> Iterator[Fault]:
+def _placeholders(sheet: Sheet, line: ProseLine, books: dict[str, Notebook]) -> Iterator[Fault]:
     for kind, name in facts.PLACEHOLDER.findall(line.text):
         try:
             facts.fill(f"{{{kind}:{name}}}", notebook=sheet.name, label="")
@@ -190,14 +190,14 @@ def _placeholders(sheet: Sheet, line: Line, books: dict[str, Notebook]) -> Itera
             yield from _runtime(sheet, line, books, cell=name)
 
 
-def _runtime(sheet: Sheet, line: Line, books: dict[str, Notebook], *, cell: str) -> Iterator[Fault]:
+def _runtime(sheet: Sheet, line: ProseLine, books: dict[str, Notebook], *, cell: str) -> Iterator[Fault]:
     ids = {one.id for one in books[sheet.name].code}
     ids |= {f"{name[:2]}-{one.id}" for name, book in books.items() for one in book.code}
     if cell not in ids:
         yield _at(sheet, line, f"there is no code cell `{cell}` to run", _nearest(cell, sorted(ids)))
 
 
-def _links(sheet: Sheet, line: Line, books: dict[str, Notebook], *, whole: bool) -> Iterator[Fault]:
+def _links(sheet: Sheet, line: ProseLine, books: dict[str, Notebook], *, whole: bool) -> Iterator[Fault]:
     for file, cell in _LINK.findall(line.text):
         name = Path(file).stem if file else sheet.name
         if name not in books and not whole:
@@ -208,7 +208,7 @@ def _links(sheet: Sheet, line: Line, books: dict[str, Notebook], *, whole: bool)
             yield _at(sheet, line, what, _nearest(cell, ids))
 
 
-def _numbers(sheet: Sheet, line: Line, book: Notebook) -> Iterator[Fault]:
+def _numbers(sheet: Sheet, line: ProseLine, book: Notebook) -> Iterator[Fault]:
     """Find typed numbers with several digits or a unit; one from the code of the cue's cells is right."""
     ids = line.cue.cells if line.cue else ()
     code = " ".join(cell.source for cell in book.cells if cell.id in ids)
@@ -258,7 +258,7 @@ def _fault(sheet: Sheet, cue: Cue, what: str, remedy: str) -> Fault:
     return Fault(sheet.path, cue.line, _named(cue), what, remedy)
 
 
-def _at(sheet: Sheet, line: Line, what: str, remedy: str) -> Fault:
+def _at(sheet: Sheet, line: ProseLine, what: str, remedy: str) -> Fault:
     return Fault(sheet.path, line.number, _named(line.cue) if line.cue else "", what, remedy)
 
 
@@ -266,7 +266,7 @@ def _named(cue: Cue) -> str:
     return ", ".join(f"`{cell}`" for cell in cue.cells)
 
 
-def summarize(sheets: Sequence[Sheet]) -> str:
+def summarize_sheets(sheets: Sequence[Sheet]) -> str:
     """Write in one line what was checked."""
     every = [cue for sheet in sheets for cue in sheet.cues]
     minutes = sum(cue.minutes for cue in every)
@@ -287,7 +287,7 @@ def main(argv: list[str]) -> int:
     sheets, faults = check_all(options.cues, books=options.notebooks)
     for fault in faults:
         print(f"✗ {fault}", file=sys.stderr)
-    print(f"{f'{len(faults)} faults:' if faults else '✓'} {summarize(sheets)}")
+    print(f"{f'{len(faults)} faults:' if faults else '✓'} {summarize_sheets(sheets)}")
     return 1 if faults else 0
 
 

@@ -158,12 +158,12 @@ def format_seconds(took: float) -> str:
     return f"{took:.0f} s" if 10 <= took < 59.5 else duration(took)
 
 
-def count_tokens(size: int) -> int:
+def count_image_tokens(size: int) -> int:
     """Count the image tokens of a square picture.
 
     size: of its side, in image px
 
-    >>> count_tokens(1024), count_tokens(1328)
+    >>> count_image_tokens(1024), count_image_tokens(1328)
     (4096, 6889)
     """
     return (size // (SCALE * PATCH)) ** 2
@@ -178,9 +178,9 @@ def count_picture_flops(size: int = SIZE, *, steps: int = STEPS) -> float:
     '1.03e+16'
     """
     # A token and block: attention's four matrices D×D and the MLP's eight, two operations a number.
-    matrices = count_tokens(size) * 24 * WIDTH**2
+    matrices = count_image_tokens(size) * 24 * WIDTH**2
     attention = (
-        4 * count_tokens(size) ** 2 * WIDTH
+        4 * count_image_tokens(size) ** 2 * WIDTH
     )  # each token with each: the scores, and the sum they weigh
     return steps * PASSES * BLOCKS * (matrices + attention)
 
@@ -227,7 +227,7 @@ def _sums() -> Iterator[Fact]:
 def _shape() -> Iterator[Fact]:
     shape = {"dit.blocks": BLOCKS, "dit.width": WIDTH, "dit.heads": HEADS, "dit.head_width": HEAD_WIDTH}
     shape |= {"vae.scale": SCALE, "vae.channels": CHANNELS}
-    shape |= {f"tokens.{size}": count_tokens(size) for size in (128, 1024, SIZE)}
+    shape |= {f"tokens.{size}": count_image_tokens(size) for size in (128, 1024, SIZE)}
     for name, count in shape.items():
         yield Fact(name, count, format_count(count), COMPUTED)
 

@@ -22,7 +22,7 @@ from workshop.units import MINUTE, clock
 OVERRUN, SLACK = 1.5, 10.0  # a cell is overdue after OVERRUN × expected + SLACK seconds
 WAIT = 3.0  # s; a cell that has run for this long leaves time to talk
 
-Part = dict[str, Any]
+PagePart = dict[str, Any]
 
 
 def find_move(view: View, run: Run) -> str:
@@ -39,7 +39,7 @@ def find_move(view: View, run: Run) -> str:
     return cue.name if item.kept and ahead else ""
 
 
-def describe_talk(view: View, acts: Sequence[Act], *, problem: str = "") -> Part:
+def describe_talk(view: View, acts: Sequence[Act], *, problem: str = "") -> PagePart:
     """Return the talk's state and what its keys would do.
 
     problem: of the journal, if it has one
@@ -77,7 +77,7 @@ def describe_undo(talk: Talk, acts: Sequence[Act]) -> str:
     return {"begin": "Undo the start", "end": "Undo the end"}[act.do]
 
 
-def describe_clock(view: View) -> Part:
+def describe_clock(view: View) -> PagePart:
     """Return the clocks, the expected end and the advice, as text."""
     talk = view.talk
     if not talk.running:
@@ -112,7 +112,7 @@ def describe_pace(late: float) -> str:
     return f"{clock(late)} {'behind' if late > 0 else 'ahead'}"
 
 
-def _sentence(view: View) -> Part:
+def _sentence(view: View) -> PagePart:
     talk = view.talk
     if talk.began is None:
         start = f", planned for {view.plan.start:%H:%M}" if view.plan.start else ""
@@ -142,7 +142,7 @@ def _on_course(view: View) -> str:
     return f"{clock(late)} in hand: go on as planned."
 
 
-def describe_now(view: View) -> Part:
+def describe_now(view: View) -> PagePart:
     """Return the current cue; `describe_cells` has its cells."""
     cue, sheet = view.here.cue, view.material.sheet_of[view.here.cue.sheet]
     return {
@@ -173,7 +173,7 @@ def _position(view: View) -> str:
     return "not in the plan"
 
 
-def _sections(view: View, sheet: Sheet, titles: tuple[str, ...], *, at: int) -> list[Part]:
+def _sections(view: View, sheet: Sheet, titles: tuple[str, ...], *, at: int) -> list[PagePart]:
     """Return the sheet's sections of these titles if the current cue is its first (at=0) or last (at=-1)."""
     mine = [item for item in view.path if item.cue.sheet == sheet.name] or [view.here]
     if view.here != mine[at]:
@@ -200,7 +200,7 @@ def _line(view: View, cue: Cue, text: str) -> str:
     return render.line(_filled(view, cue, text), sheet=cue.sheet)
 
 
-def describe_time(view: View) -> Part:
+def describe_time(view: View) -> PagePart:
     """Return how long the current cue has taken and is planned to take."""
     spent = view.talk.spent(now=view.now).get(view.here.cue.name, 0.0)
     planned = view.here.minutes if view.here.kept else 0.0
@@ -208,7 +208,7 @@ def describe_time(view: View) -> Part:
     return {"text": text, "over": bool(planned) and spent > planned * MINUTE}
 
 
-def describe_cells(view: View) -> Part:
+def describe_cells(view: View) -> PagePart:
     """Return the current cue's code cells with their states, and the cell to run next with its code.
 
     A cell that failed stays the next one, to be repaired, until its cue's fallback is on the projector.
@@ -243,7 +243,7 @@ def _present(view: View, run: Run) -> bool:
     return run.pid == view.kernels.kernel_of.get(run.notebook, run.pid)
 
 
-def _cell(view: View, notebook: str, cell: str) -> Part:
+def _cell(view: View, notebook: str, cell: str) -> PagePart:
     expected = view.material.expected(notebook, cell)
     return {
         "id": cell,
@@ -254,7 +254,7 @@ def _cell(view: View, notebook: str, cell: str) -> Part:
     }
 
 
-def describe_next(view: View) -> Part | None:
+def describe_next(view: View) -> PagePart | None:
     """Return the next cue and the cells to run silently before it; None after the last cue.
 
     returns: among others by_hand: none of its cells runs, so the presenter moves the talk there by a key
@@ -279,7 +279,7 @@ def describe_next(view: View) -> Part | None:
     }
 
 
-def describe_run(view: View) -> Part | None:
+def describe_run(view: View) -> PagePart | None:
     """Return the cell that runs, or else the last one that ran: its times, and how it ended."""
     run = _latest(view)
     if run is None:
@@ -316,7 +316,7 @@ def _latest(view: View) -> Run | None:
     return running[-1] if running else view.kernels.runs[-1] if view.kernels.runs else None
 
 
-def describe_alarm(view: View) -> Part | None:
+def describe_alarm(view: View) -> PagePart | None:
     """Return what went wrong in the current cue and what its sheet says about that; None if nothing did."""
     run = _latest(view)
     if run is None or view.material.cue_of(run.notebook, run.cell) != view.here.cue:
@@ -339,7 +339,7 @@ def is_overdue(run: Run, expected: Runtime | None, *, now: float) -> bool:
     return expected is not None and now - run.began > OVERRUN * expected.seconds + SLACK
 
 
-def describe_outline(view: View) -> list[Part]:
+def describe_outline(view: View) -> list[PagePart]:
     """Return every cue of the plan and what the plan does with it."""
     return [
         {
@@ -356,7 +356,7 @@ def describe_outline(view: View) -> list[Part]:
     ]
 
 
-def describe_stage(view: View) -> Part:
+def describe_stage(view: View) -> PagePart:
     """Return what the projector shows: a cue's fallback, or a quiet page with the sheet's title."""
     names = {item.cue.name: item.cue for item in view.plan.items}
     cue = names.get(view.talk.staged)

@@ -88,14 +88,14 @@ def translate_act(asked: Mapping[str, Any], view: View) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Key:
+class PhoneKey:
     """What opens the page, until it expires."""
 
     secret: str
     until: float  # s since 1970
 
     @classmethod
-    def new(cls, *, now: float) -> Key:
+    def new(cls, *, now: float) -> PhoneKey:
         """Make a key that is valid from now, in s since 1970, for KEY_SECONDS."""
         return cls(secrets.token_urlsafe(KEY_BYTES), now + KEY_SECONDS)
 
@@ -131,7 +131,7 @@ class Phone:
 
     def renew(self) -> None:
         """Make a new key; from now on the old one opens nothing."""
-        self.key = Key.new(now=self.clock())
+        self.key = PhoneKey.new(now=self.clock())
 
     def opens(self, given: str) -> bool:
         """Return whether this is the key and still valid."""
@@ -217,10 +217,10 @@ def make_application(phone: Phone) -> web.Application:
     """Lay out the addresses, each of which begins with the key."""
     key = r"/([A-Za-z0-9_-]+)"
     handlers = [
-        (key + "/", PageHandler),
-        (key + r"/page/([\w.]+)", FileHandler),
-        (key + "/stream", StreamHandler),
-        (key + "/act", ActHandler),
+        (key + "/", KeyedPage),
+        (key + r"/page/([\w.]+)", KeyedFile),
+        (key + "/stream", KeyedStream),
+        (key + "/act", KeyedAct),
         (key + "/.*", Keyed),
     ]
     return web.Application(
@@ -281,7 +281,7 @@ class Keyed(web.RequestHandler):
         self.finish(path.read_bytes())
 
 
-class PageHandler(Keyed):
+class KeyedPage(Keyed):
     """The page."""
 
     def get(self, *_: str) -> None:
@@ -289,7 +289,7 @@ class PageHandler(Keyed):
         self.send("phone.html")
 
 
-class FileHandler(Keyed):
+class KeyedFile(Keyed):
     """The page's style, code and icon."""
 
     def get(self, *path: str) -> None:
@@ -300,7 +300,7 @@ class FileHandler(Keyed):
         self.send(name)
 
 
-class StreamHandler(Keyed):
+class KeyedStream(Keyed):
     """What a phone gets to see, and then every change, until the phone goes away or its key expires."""
 
     async def get(self, *path: str) -> None:
@@ -329,7 +329,7 @@ class StreamHandler(Keyed):
         return f"event: {name}\ndata: {text}\n\n"
 
 
-class ActHandler(Keyed):
+class KeyedAct(Keyed):
     """Next and pause, where they are allowed."""
 
     def post(self, *_: str) -> None:

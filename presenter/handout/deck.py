@@ -33,7 +33,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 Raw = dict[str, Any]  # a notebook or one of its cells, as in the notebook's file
 
 
-def make_page(book: Mapping[str, Any], sheet: Sheet, material: Material) -> str:
+def make_deck(book: Mapping[str, Any], sheet: Sheet, material: Material) -> str:
     """Turn a notebook, as in its file, into slides.
 
     A cell that has outputs shows them; the cell of a cue that has none shows the cue's fallback picture.

@@ -26,6 +26,7 @@ from typing import Any
 from presenter import cues
 from presenter.cues import Sheet
 from presenter.handout import deck, script
+from presenter.handout.deck import Raw
 from presenter.material import Material
 from workshop import files, notebooks, profiles
 from workshop.files import REPO
@@ -39,8 +40,6 @@ NEEDED = (
     "raises-exception",
 )  # tags without which a notebook runs otherwise; others are the tests'
 SOLUTION = re.compile(r"<details>\s*<summary>\s*Solutions?\b.*?</details>\s*", re.DOTALL | re.IGNORECASE)
-
-Raw = dict[str, Any]  # a notebook or one of its cells, as in the notebook's file
 
 
 class NoPdf(RuntimeError):
@@ -57,7 +56,7 @@ def write_scripts(
     pages = []
     for level in levels:
         pages.append(into / f"script-{level}.html")
-        _write(pages[-1], script.make_page(material, level=level, sheets=sheets))
+        _write(pages[-1], script.make_script(material, level=level, sheets=sheets))
     return pages
 
 
@@ -119,7 +118,7 @@ def write_slides(material: Material, books: Sequence[Path], *, into: Path) -> li
         book = notebooks.load(path)
         cells = [_slide(cell) for cell in book["cells"] if not _added(cell)]
         written.append(into / f"{path.stem}.html")
-        _write(written[-1], deck.make_page({**book, "cells": cells}, material.sheet_of[path.stem], material))
+        _write(written[-1], deck.make_deck({**book, "cells": cells}, material.sheet_of[path.stem], material))
     return written
 
 

@@ -28,7 +28,7 @@ class CodeCell:
 
 
 @dataclass(frozen=True)
-class Part:
+class SheetPart:
     """A section or a cue of a sheet, as the template shows it."""
 
     section: SectionWords | None = None
@@ -39,7 +39,7 @@ class Part:
     cells: Sequence[CodeCell] = ()
 
 
-def make_page(material: Material, *, level: str, sheets: Sequence[Sheet] = ()) -> str:
+def make_script(material: Material, *, level: str, sheets: Sequence[Sheet] = ()) -> str:
     """Write the script.
 
     sheets: those to write; none: all. The clock counts from the first of them, with nothing cut.
@@ -98,15 +98,15 @@ def _write_sheet(material: Material, sheet: Sheet, begins: dict[str, float]) -> 
     }
 
 
-def _write_parts(writer: Writer, begins: dict[str, float]) -> Iterator[Part]:
+def _write_parts(writer: Writer, begins: dict[str, float]) -> Iterator[SheetPart]:
     """Yield a sheet's cues and sections in the order of its file."""
     sheet = writer.sheet
     parts: list[Cue | Section] = sorted([*sheet.cues, *sheet.sections], key=lambda part: part.line)
     for part in parts:
         if isinstance(part, Section):
-            yield Part(section=writer.write_section(part))
+            yield SheetPart(section=writer.write_section(part))
         else:
-            yield Part(
+            yield SheetPart(
                 words=writer.write_cue(part),
                 time=clock(begins[part.name]) if part.takes_time else "",
                 kind=part.priority if part.takes_time else "home",

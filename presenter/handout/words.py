@@ -26,7 +26,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Picture:
+class FallbackPicture:
     """A fallback picture that stands inside the page."""
 
     source: str  # a data URL
@@ -45,7 +45,7 @@ class CueWords:
     points: Mapping[str, list[Markup]]  # by level
     questions: list[tuple[Markup, Markup]]  # each with its answer
     practice: Markup
-    picture: Picture | None
+    picture: FallbackPicture | None
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def describe_cue(cue: Cue) -> str:
     return f"{cue.minutes:g} min{least} · {PRIORITIES[cue.priority]}{run}"
 
 
-def read_picture(cue: Cue) -> Picture | None:
+def read_picture(cue: Cue) -> FallbackPicture | None:
     """Read a cue's fallback picture, with what it shows and which model drew it; None if there is none."""
     file = gallery.FALLBACK / f"{cue.fallback}.png"
     if not cue.fallback or not file.is_file():
@@ -116,7 +116,7 @@ def read_picture(cue: Cue) -> Picture | None:
     with Image.open(file) as image:
         image.load()
     shape = "tall" if image.height > image.width else "wide" if image.width > 2 * image.height else ""
-    return Picture(
+    return FallbackPicture(
         source=f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}",
         alt=str(image.info.get("alt") or image.info.get("prompt") or cue.title),
         made_by=str(image.info.get("made by", "")),

@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
         folders = talk.find_folders(options.talks)
         reports = [talk.read(folder, material) for folder in folders]
         for folder, report in zip(folders, reports, strict=True):
-            print(describe_talk(report, write_report(report, into=folder)))
+            print(describe_report(report, write_report(report, into=folder)))
         lines = learn.write_back(reports, label=label) if options.apply else [_offer_to_apply(reports)]
         print("\n".join(lines))
     except OSError as error:
@@ -74,11 +74,11 @@ def write_report(report: TalkReport, *, into: Path) -> Path:
     return into / PAGE_FILE
 
 
-def describe_talk(report: TalkReport, page: Path) -> str:
+def describe_report(report: TalkReport, page: Path) -> str:
     """Write a few lines about a talk for the terminal."""
     when = datetime.fromtimestamp(report.began).strftime("%d %B %Y, %H:%M")
     lines = [f"Talk of {when}: {talk.describe_length(report)}"]
-    lines += [f"  {line}" for line in (*talk.summarize(report), report.note) if line]
+    lines += [f"  {line}" for line in (*talk.summarize_report(report), report.note) if line]
     where = files.from_here(page)
     return "\n".join([*lines, f"  Report: {where}, with {CUES_FILE} and {CELLS_FILE} beside it\n"])
 

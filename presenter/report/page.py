@@ -20,7 +20,7 @@ from presenter.report.talk import (
     describe_end,
     format_difference,
     sort_by_time,
-    summarize,
+    summarize_report,
 )
 from presenter.schedule import CUT, FULL, ON_TIME, TREATMENTS
 from workshop.units import MINUTE, clock
@@ -55,7 +55,7 @@ def make_page(report: TalkReport) -> str:
         report=report,
         title="On time" if abs(report.late) <= ON_TIME else capitalize(describe_end(report.late)),
         level=" · ".join(filter(None, [f"{report.talk.level} level", report.material.label])),
-        lines=summarize(report),
+        lines=summarize_report(report),
         course=Course(report),
         legend=[
             {"kind": kind, "sign": SIGNS.get(kind, ""), "text": text}

@@ -332,7 +332,7 @@ def format_difference(minutes: float) -> str:
     return sign + clock(minutes)
 
 
-def summarize(report: TalkReport) -> list[str]:
+def summarize_report(report: TalkReport) -> list[str]:
     """Write a line of counts, and a line of the cues that took most beyond their plan, if any did."""
     counted = [f"{len(report.presented)} of {len(report.rows)} cues presented"]
     counted.append(f"{sum(row.treatment == CUT for row in report.rows)} cut")

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from presenter.console import addresses, pages, phone
-from presenter.console.phone import Key, Phone
+from presenter.console.phone import Phone, PhoneKey
 from presenter.console.talk import Console
 from presenter.material import Material
 from tests.support.server import PATIENCE, TOKEN, Server, assert_strict, jar, log_in
@@ -353,7 +353,7 @@ def test_move_that_fails_leaves_the_page_where_it_was(looking: Listener) -> None
 
 
 def test_key_is_long_random_and_expires() -> None:
-    one, other = Key.new(now=0.0), Key.new(now=0.0)
+    one, other = PhoneKey.new(now=0.0), PhoneKey.new(now=0.0)
     assert one.secret != other.secret and re.fullmatch(r"[\w-]{22}", one.secret)  # 128 bits
     assert one.opens(one.secret, now=phone.KEY_SECONDS - 1) and not one.opens(other.secret, now=0.0)
     assert not one.opens(one.secret, now=phone.KEY_SECONDS) and not one.opens("", now=0.0)

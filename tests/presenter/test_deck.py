@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("measured")
 
 @pytest.fixture
 def deck_of(handout: Material, raw: dict) -> str:
-    return deck.make_page(export.strip_notebook(raw), handout.sheets[0], handout)
+    return deck.make_deck(export.strip_notebook(raw), handout.sheets[0], handout)
 
 
 def test_slides_have_the_words_of_the_cue_as_notes(deck_of: str) -> None:

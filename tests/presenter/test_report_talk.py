@@ -41,7 +41,7 @@ def test_cue_that_takes_longer_puts_all_that_follow_behind(tmp_path: Path, mater
     report = talk.read(hold(tmp_path / "talk", *as_planned(slow=5.5)), material)
     assert talk.describe_length(report) == "20:30 of 18 minutes, 2:30 late"
     assert [behind for _, behind in report.course] == pytest.approx([0, 0, 2.5, 2.5, 2.5, 2.5, 2.5])
-    assert "Most beyond the plan: 01-slow +2:30" in talk.summarize(report)
+    assert "Most beyond the plan: 01-slow +2:30" in talk.summarize_report(report)
 
 
 def test_break_is_no_delay_until_it_takes_more_than_was_planned(tmp_path: Path, material: Material) -> None:

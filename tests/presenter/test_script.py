@@ -18,13 +18,13 @@ pytestmark = pytest.mark.usefixtures("measured")
 
 @pytest.mark.parametrize("level", cues.LEVELS)
 def test_script_speaks_to_one_level_only(level: str, handout: Material) -> None:
-    page = script.make_page(handout, level=level)
+    page = script.make_script(handout, level=level)
     words = {"beginner": "A knob.", "intermediate": "A matrix", "advanced": "A spectrum."}
     assert [one for one, text in words.items() if text in page] == [level]
 
 
 def test_script_has_every_part_of_a_cue_with_its_numbers_filled_in(handout: Material) -> None:
-    page = script.make_page(handout, level="beginner")
+    page = script.make_script(handout, level="beginner")
     assert "60 blocks, in 4.0 s" in page  # a fact, and a runtime of this machine
     for text in (
         "Before you start",
@@ -43,12 +43,12 @@ def test_script_has_every_part_of_a_cue_with_its_numbers_filled_in(handout: Mate
 
 
 def test_script_counts_the_clock_from_its_first_cue(handout: Material) -> None:
-    times = re.findall(r'<span class="time">([^<]*)</span>', script.make_page(handout, level="beginner"))
+    times = re.findall(r'<span class="time">([^<]*)</span>', script.make_script(handout, level="beginner"))
     assert times == ["0:00", "2:00", "", "5:00"]  # the third one is for home
 
 
 def test_script_in_a_cue_stays_text_and_nothing_is_remote(handout: Material) -> None:
-    page = script.make_page(handout, level="advanced")
+    page = script.make_script(handout, level="advanced")
     assert "<script" not in page and "&lt;script&gt;" in page
     assert not REMOTE.search(page)
 
@@ -56,12 +56,12 @@ def test_script_in_a_cue_stays_text_and_nothing_is_remote(handout: Material) -> 
 def test_unknown_fact_stops_the_export(handout: Material) -> None:
     sheet = replace(handout.sheets[0], lead="{fact:nonsense}")
     with pytest.raises(ValueError, match="There is no fact named 'nonsense'"):
-        script.make_page(replace(handout, sheets=(sheet,)), level="beginner")
+        script.make_script(replace(handout, sheets=(sheet,)), level="beginner")
 
 
 def test_script_of_the_workshop_has_every_cue_and_its_links_lead_somewhere() -> None:
     handout = Material.read(cues.CUES, notebooks.FOLDER)
-    page = script.make_page(handout, level="intermediate")
+    page = script.make_script(handout, level="intermediate")
     there = set(re.findall(r"id='([^']+)'", page))
     assert {f"{one.sheet[:2]}-{cell}" for one in handout.cues for cell in one.cells} <= there
     links = set(re.findall(r"""href=["']#([^"']+)""", page))

@@ -42,7 +42,7 @@ const show = {
     $("pace").textContent = part.pace || "–";
     $("clock").dataset.pace = part.late > 0 ? "late" : part.late < 0 ? "early" : "good";
     if ($("sentence").textContent !== part.sentence) $("sentence").textContent = part.sentence;
-    // A screen reader hears each new advice; the seconds of a pause it may ask for.
+    // A screen reader speaks each new advice, but not the seconds of a pause, which it can read when asked.
     $("sentence").setAttribute("aria-live", talk.state === "pause" ? "off" : "polite");
     $("accept").hidden = !part.accept;
   },
@@ -211,7 +211,7 @@ function line(item) {
     make("small", { text: words.filter(Boolean).join(" · ") }), ...(item.treatment === "cut" || item.treatment === "short" ? [keep] : []));
 }
 
-/** Links to cells go to their cue; links to the world open elsewhere; checklists can be ticked. */
+/** Let links to cells lead to their cue, let other links open in a new tab, and let checklists be ticked. */
 function tame(element) {
   for (const link of element.querySelectorAll("a")) {
     const inside = link.getAttribute("href")?.startsWith("#");
@@ -277,7 +277,7 @@ async function doIt(name, from = {}) {
   }
 }
 
-/** Ask for another key or address of the phone page; what speaks against it stands in its dialog. */
+/** Ask for another key or address of the phone page; if the server refuses, the dialog shows its reason. */
 async function phone(asked) {
   say("phone-no", "");
   try {
@@ -293,8 +293,8 @@ $("phone-move").onsubmit = (event) => {
 };
 
 /**
- * Ask before something is lost. Answered by the button itself: the dialog's close event comes a little later, and
- * would answer the next question if that is asked at once.
+ * Ask before something is lost. The buttons answer, not the dialog's close event, which comes a little later: it
+ * would answer the next question, if one is asked at once.
  */
 function sure(text) {
   const dialog = $("sure");

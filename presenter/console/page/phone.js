@@ -3,7 +3,7 @@ import { base, listen, make } from "./stream.js";
 const $ = (id) => document.getElementById(id);
 const RUNS = { running: "Running", done: "Ran", failed: "Failed", interrupted: "Interrupted", died: "Kernel died", "out of memory": "Out of memory" };
 const PAUSES = ["question", "break"];
-const NO_LONGER = 403; // what the server answers to a key that is not valid any more
+const NO_LONGER = 403; // the server's status for a key that is no longer valid
 let talk = {};
 let next = null;
 
@@ -99,7 +99,7 @@ function say(text) {
   $("lost").textContent = text;
 }
 
-/** Find out whether the server is away or the key is not valid any more; a stream does not tell. */
+/** Find out whether the server is away or the key has expired; the stream's error does not say which. */
 async function lost(since) {
   say(since ? `No connection since ${since.toLocaleTimeString()}; trying again.` : "");
   if (!since) return;

@@ -27,7 +27,7 @@ export function listen(show, lost) {
   return { stop, again() { stop(); connect(); } };
 }
 
-/** Do something; throws what the server says against it. */
+/** Ask the server to do something; throws the server's reason if it refuses. */
 export async function act(asked, route = "act") {
   const xsrf = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)?.[1] ?? "";
   const answer = await fetch(new URL(route, base), {

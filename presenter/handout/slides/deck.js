@@ -19,7 +19,7 @@ function fit() {
   shrink(slides[here]);
 }
 
-function shrink(slide) { // what is too much for a slide gets smaller, until nobody could read it
+function shrink(slide) { // make what is too large for a slide smaller, but not so small that nobody can read it
   const content = slide.firstElementChild;
   content.style.zoom = 1;
   content.style.zoom = Math.max(SMALLEST, Math.min(1, HIGH / content.scrollHeight));
@@ -66,7 +66,7 @@ function tick() {
 
 function speak() {
   speaker = window.open("", "speaker", "width=760,height=820");
-  if (!speaker) return document.body.classList.toggle("with-notes"); // the browser does not let windows open
+  if (!speaker) return document.body.classList.toggle("with-notes"); // the browser blocked the window
   speaker.document.documentElement.innerHTML = `<head><title>Speaker</title><style>
 body { margin: 0; padding: 1rem 1.6rem; background: #101316; color: #eceae5; font: 21px/1.5 system-ui, "Noto Sans", sans-serif; }
 #top { display: flex; gap: 1.6rem; align-items: baseline; border-bottom: 1px solid #333a42; padding-bottom: .5rem; color: #a3abb4; }
