@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from tests.support.people import MAN, SQUARE, WOMAN
 from tests.support.verdicts import verdict
 from workshop import exercises, loading, models, prompts
 from workshop.files import POCKET
+from workshop.training.flags import write_words
 from workshop.units import GIB
 
 if TYPE_CHECKING:
@@ -178,3 +179,119 @@ def test_guidance_by_hand_is_compared_with_diffsynths_own(
     pipe: QwenImagePipeline, answer: Any, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert said in verdict("guidance by hand", answer, pipe, capsys=capsys)
+
+
+# Notebook 03
+
+
+class Small(SimpleNamespace):
+    """A pipeline as far as an exercise looks at it: a DiT with one layer."""
+
+    def __init__(self) -> None:
+        import torch
+
+        super().__init__(dit=torch.nn.ModuleDict({"to_q": torch.nn.Linear(4, 4)}))
+
+
+WEIGHTS = dict.fromkeys(("to_q.lora_A.default.weight", "to_q.lora_B.default.weight"))
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("a rank for 100 MB", 6, [32, 5, 7, 6.0, 0, -1]),
+        (
+            "merge by hand",
+            lambda weight, a, b, strength: weight + strength * b @ a,
+            [
+                lambda weight, a, b, strength: None,
+                lambda weight, a, b, strength: weight + b @ a,
+                lambda weight, a, b, strength: strength * b @ a,
+                lambda weight, a, b, strength: weight + strength * a @ b,
+                lambda weight, a, b, strength: weight,
+            ],
+        ),
+    ],
+)
+def test_an_exercise_is_solved_by_its_solution_and_by_nothing_near_it(
+    name: str, right: object, wrong: list[object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "✓ solved" in verdict(name, right, capsys=capsys)
+    for answer in wrong:
+        said = verdict(name, answer, capsys=capsys)
+        assert "✗ not yet" in said and "yours:" in said and "expected:" in said
+
+
+@pytest.mark.parametrize(
+    ("rename", "mark"),
+    [
+        (lambda key: f"transformer.{key}", "✓ solved"),
+        (lambda key: key.replace("to_q", "to_x"), "✓ solved"),
+        (lambda key: key, "✗ not yet"),  # the stub
+        (lambda key: f"diffusion_model.{key}", "✗ not yet"),  # a prefix that DiffSynth takes off
+        (lambda key: key.replace("lora_", "l"), "✗ not yet"),  # then it is no LoRA any more
+        (lambda key: "the same for all", "✗ not yet"),
+    ],
+)
+def test_patching_nothing_keeps_every_pair(
+    rename: Callable, mark: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    renamed = {rename(key): value for key, value in WEIGHTS.items()}
+    assert mark in verdict("patch nothing", renamed, WEIGHTS, Small(), capsys=capsys)
+
+
+def test_an_empty_lora_does_not_count_as_patching_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    said = verdict("patch nothing", {}, WEIGHTS, Small(), capsys=capsys)
+    assert "✗ not yet" in said and "0 of 0 layers" in said and "0 of 1 layers" in said
+
+
+# Notebook 07
+
+
+@pytest.mark.parametrize(
+    ("flags", "solved"),
+    [
+        ({"dataset_repeat": 60}, True),
+        ({"dataset_repeat": 30, "num_epochs": 2}, True),
+        ({"dataset_repeat": 50}, False),
+        ({"dataset_repeat": 60, "lora_rank": 16}, False),
+    ],
+)
+def test_three_hundred_steps_are_pictures_times_repeats_times_epochs_and_nothing_else(
+    flags: dict[str, object], solved: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = verdict("three hundred steps", write_words(flags), 5, capsys=capsys)
+    assert ("✓ solved" in said) is solved and "expected: 300 steps" in said
+
+
+@pytest.mark.parametrize(
+    ("loss", "solved"),
+    [
+        (lambda velocity, clean, noise: (velocity - (noise - clean)).square().mean(), True),
+        (lambda velocity, clean, noise: (velocity - (clean - noise)).square().mean(), False),
+        (lambda velocity, clean, noise: (velocity - noise).square().mean(), False),
+        (lambda velocity, clean, noise: (velocity - (noise - clean)).square().sum(), False),
+        (lambda velocity, clean, noise: None, False),
+    ],
+)
+def test_only_the_velocity_from_picture_to_noise_is_the_target(
+    loss: Callable, solved: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = verdict("the loss", loss, capsys=capsys)
+    assert ("✓ solved" in said) is solved and "an error" not in said
+
+
+@pytest.mark.parametrize(
+    ("lines", "solved"),
+    [
+        (["1.png,a dog", "02.png, ", "03.png,a dog, sitting"], True),
+        (["1.png,a dog", "2.png,a dog", "3.png,a dog"], False),
+        (["1.png,a dog, sitting", "02.png,a dog", "03.png, "], False),
+        (["01.png,a dog", "02.png,a dog", "03.png,a dog"], False),
+    ],
+)
+def test_three_faults_must_be_of_three_kinds_in_three_rows(
+    lines: list[str], solved: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = verdict("three faults", "\n".join(["image,prompt", *lines]), capsys=capsys)
+    assert ("✓ solved" in said) is solved and "an error" not in said

@@ -7,13 +7,12 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.fake_weights import safetensors
-from workshop import drawing, exercises, loading, looking, lora, models, playground
+from workshop import drawing, loading, looking, lora, models
 from workshop.files import POCKET
 from workshop.profiles import Profile
 
@@ -389,129 +388,6 @@ def test_a_read_only_model_folder_is_enough_and_nothing_is_written_there(
     assert {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]} == before
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o755)  # so that pytest can clear the folder away
-
-
-# The exercises: each tells a solution from the stub, and from what comes near
-
-
-class Small(SimpleNamespace):
-    """A pipeline as far as an exercise looks at it: a DiT with one layer."""
-
-    def __init__(self) -> None:
-        import torch
-
-        super().__init__(dit=torch.nn.ModuleDict({"to_q": torch.nn.Linear(4, 4)}))
-
-
-WEIGHTS = dict.fromkeys(("to_q.lora_A.default.weight", "to_q.lora_B.default.weight"))
-
-
-@pytest.mark.parametrize(
-    ("name", "right", "wrong"),
-    [
-        ("a rank for 100 MB", 6, [32, 5, 7, 6.0, 0, -1]),
-        (
-            "merge by hand",
-            lambda weight, a, b, strength: weight + strength * b @ a,
-            [
-                lambda weight, a, b, strength: None,
-                lambda weight, a, b, strength: weight + b @ a,
-                lambda weight, a, b, strength: strength * b @ a,
-                lambda weight, a, b, strength: weight + strength * a @ b,
-                lambda weight, a, b, strength: weight,
-            ],
-        ),
-    ],
-)
-def test_an_exercise_is_solved_by_its_solution_and_by_nothing_near_it(
-    name: str, right: object, wrong: list[object], capsys: pytest.CaptureFixture[str]
-) -> None:
-    exercises.check(name, right)
-    assert "✓ solved" in capsys.readouterr().out
-    for answer in wrong:
-        exercises.check(name, answer)
-        said = capsys.readouterr().out
-        assert "✗ not yet" in said and "yours:" in said and "expected:" in said
-
-
-@pytest.mark.parametrize(
-    ("rename", "mark"),
-    [
-        (lambda key: f"transformer.{key}", "✓ solved"),
-        (lambda key: key.replace("to_q", "to_x"), "✓ solved"),
-        (lambda key: key, "✗ not yet"),  # the stub
-        (lambda key: f"diffusion_model.{key}", "✗ not yet"),  # a prefix that DiffSynth takes off
-        (lambda key: key.replace("lora_", "l"), "✗ not yet"),  # then it is no LoRA any more
-        (lambda key: "the same for all", "✗ not yet"),
-    ],
-)
-def test_patching_nothing_keeps_every_pair(
-    rename: Callable, mark: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    renamed = {rename(key): value for key, value in WEIGHTS.items()}
-    exercises.check("patch nothing", renamed, WEIGHTS, Small())
-    assert mark in capsys.readouterr().out
-
-
-def test_an_empty_lora_does_not_count_as_patching_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    exercises.check("patch nothing", {}, WEIGHTS, Small())
-    said = capsys.readouterr().out
-    assert "✗ not yet" in said and "0 of 0 layers" in said and "0 of 1 layers" in said
-
-
-# The playground
-
-
-class Stacked:
-    """A pipeline that only notes which LoRAs lie on it when it draws."""
-
-    def __init__(self) -> None:
-        self.dit, self.now, self.seen = None, [], []
-
-    def clear_lora(self, *, verbose: int) -> None:
-        self.now = []
-
-    def __call__(self, prompt: str, **settings: object) -> Image.Image:
-        from PIL import Image
-
-        self.seen.append(list(self.now))
-        return Image.new("RGB", (settings["width"], settings["height"]))
-
-
-@pytest.fixture
-def ground(monkeypatch: pytest.MonkeyPatch) -> playground.LoraPlayground:
-    def load(pipe: Stacked, source: str, *, alpha: float) -> None:
-        pipe.now.append((source, alpha))
-
-    monkeypatch.setattr(lora, "load", load)
-    loras = {"ArtAug": "artaug.safetensors", "dog": "dog.safetensors"}
-    return playground.LoraPlayground(Stacked(), MACHINE, {"dog": "a dog"}, loras=loras)
-
-
-def test_the_playground_stacks_what_is_not_zero_and_says_so(
-    ground: playground.LoraPlayground, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ground.generate()
-    ground.alphas["ArtAug"].value, ground.alphas["dog"].value = 0.5, -1.0
-    ground.generate()
-    assert ground.pipe.seen == [
-        [("artaug.safetensors", 1.0)],
-        [("artaug.safetensors", 0.5), ("dog.safetensors", -1.0)],
-    ]
-    said = capsys.readouterr().out
-    assert "ArtAug × 1 · dog × 0 · pocket model" in said and "ArtAug × 0.5 · dog × -1 · pocket model" in said
-    assert list(ground.alphas.values()) == list(ground.box.children[:2])
-
-
-def test_the_playground_leaves_no_lora_behind(
-    ground: playground.LoraPlayground, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ground.generate()
-    assert ground.pipe.now == []
-    monkeypatch.setattr(Stacked, "__call__", lambda *_, **__: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        ground.generate()
-    assert ground.pipe.now == []
 
 
 def test_importing_lora_and_prompts_imports_neither_torch_nor_diffsynth() -> None:

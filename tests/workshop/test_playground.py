@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.support.easel import Easel
 from tests.support.machines import MACHINE
 from tests.support.people import MAN, WOMAN
-from workshop import playground
+from workshop import lora, playground, profiles
+from workshop.training import live
 
 
 @pytest.fixture
@@ -77,3 +81,89 @@ def test_a_playground_for_two_passes_a_list_in_the_order_chosen() -> None:
     two.button.click()
     assert [asked["edit_image"] for asked in two.pipe.asked] == [[MAN, WOMAN], [MAN]]
     assert {two.first, two.second, two.button, two.output} <= set(two.box.children)
+
+
+# With LoRAs
+
+
+class Stacked:
+    """A pipeline that only notes which LoRAs lie on it when it draws."""
+
+    def __init__(self) -> None:
+        self.dit, self.now, self.seen = None, [], []
+
+    def clear_lora(self, *, verbose: int) -> None:
+        self.now = []
+
+    def __call__(self, prompt: str, **settings: object) -> Image.Image:
+        self.seen.append(list(self.now))
+        return Image.new("RGB", (settings["width"], settings["height"]))
+
+
+@pytest.fixture
+def stacking(monkeypatch: pytest.MonkeyPatch) -> playground.LoraPlayground:
+    def load(pipe: Stacked, source: str, *, alpha: float) -> None:
+        pipe.now.append((source, alpha))
+
+    monkeypatch.setattr(lora, "load", load)
+    loras = {"ArtAug": "artaug.safetensors", "dog": "dog.safetensors"}
+    return playground.LoraPlayground(Stacked(), MACHINE, {"dog": "a dog"}, loras=loras)
+
+
+def test_the_playground_stacks_what_is_not_zero_and_says_so(
+    stacking: playground.LoraPlayground, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stacking.generate()
+    stacking.alphas["ArtAug"].value, stacking.alphas["dog"].value = 0.5, -1.0
+    stacking.generate()
+    assert stacking.pipe.seen == [
+        [("artaug.safetensors", 1.0)],
+        [("artaug.safetensors", 0.5), ("dog.safetensors", -1.0)],
+    ]
+    said = capsys.readouterr().out
+    assert "ArtAug × 1 · dog × 0 · pocket model" in said and "ArtAug × 0.5 · dog × -1 · pocket model" in said
+    assert list(stacking.alphas.values()) == list(stacking.box.children[:2])
+
+
+def test_the_playground_leaves_no_lora_behind(
+    stacking: playground.LoraPlayground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stacking.generate()
+    assert stacking.pipe.now == []
+    monkeypatch.setattr(Stacked, "__call__", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        stacking.generate()
+    assert stacking.pipe.now == []
+
+
+# That trains
+
+
+def test_the_training_playground_trains_what_its_widgets_say_and_draws_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[dict] = []
+    loaded: list[tuple[str, float]] = []
+
+    def follow(flags: dict, folder: Path, *, profile: object) -> None:
+        asked.append(flags)
+        folder.mkdir(parents=True)
+        for step in (5, 10):
+            (folder / f"step-{step}.safetensors").touch()
+
+    monkeypatch.setattr(live, "follow", follow)
+    monkeypatch.setattr(
+        playground.lora, "load", lambda pipe, file, *, alpha: loaded.append((file.name, alpha))
+    )
+    monkeypatch.setattr(playground.drawing, "draw", lambda *_, **__: Image.new("RGB", (8, 8)))
+    pipe = SimpleNamespace(clear_lora=lambda verbose: None)
+    machine = profiles.choose("pocket")
+    play = playground.TrainingPlayground(pipe, machine, {"a dog": "a dog"}, folder=tmp_path)
+    play.generate()
+    assert loaded == [] and "nothing trained yet" in capsys.readouterr().out
+    play.rank.value, play.repeats.value, play.alpha.value = 4, 2, 0.5
+    play.train()
+    play.generate()
+    assert (asked[0]["lora_rank"], asked[0]["dataset_repeat"]) == (4, 2)
+    assert loaded == [("step-10.safetensors", 0.5)]
+    assert "rank-4-repeats-2 × 0.5" in capsys.readouterr().out

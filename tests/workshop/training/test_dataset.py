@@ -1,0 +1,144 @@
+"""The data set: every fault is told at once, and the table is text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from tests.support.lora_runs import write_data
+from workshop import files, profiles
+from workshop.training import dataset, loop
+from workshop.training.checkpoint import TrainingError
+from workshop.training.dataset import DataSet
+from workshop.training.flags import make_parser
+
+
+def test_the_dog_of_this_repository_is_without_fault() -> None:
+    folder = files.REPO / "data" / "dog"
+    data = DataSet(folder, folder / "metadata.csv")
+    assert dataset.find_problems(data) == []
+    assert len(data.rows()) == 5 and sum(path.stat().st_size for path in folder.iterdir()) < 60_000
+
+
+def test_all_faults_of_a_data_set_are_told_at_once_each_with_file_and_row(tmp_path: Path) -> None:
+    data = write_data(
+        tmp_path,
+        "good.png,a dog",
+        "gone.png,a dog",
+        "cut.png,a dog",
+        "good.png, ",
+        "tiny.png,a dog",
+        "good.png,a dog, sitting",
+        ",a dog",
+    )
+    whole = (tmp_path / "good.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    Image.new("RGB", (64, 20)).save(tmp_path / "tiny.png")
+    found = dataset.find_problems(data)
+    expected = (
+        "row 2, gone.png: there is no such file",
+        "row 3, cut.png: no whole picture",
+        "row 4, good.png: the prompt is empty",
+        "row 5, tiny.png: 64×20 px is too small, the shorter side needs 32 px",
+        "row 6, good.png: more fields than columns",
+        "row 7, no file named: the column image is empty",
+    )
+    assert len(found) == len(expected)
+    for line, words in zip(found, expected, strict=True):
+        assert f"metadata.csv {words}" in line
+
+
+@pytest.mark.parametrize(
+    ("header", "lines", "words"),
+    [
+        ("file,text", ["good.png,a dog"], ["has no column image", "has no column prompt"]),
+        ("image,text", ["good.png,a dog"], ["has no column prompt"]),
+        ("image,prompt", [], ["has no rows"]),
+    ],
+)
+def test_a_table_of_another_form_says_which_form_is_needed(
+    header: str, lines: list[str], words: list[str], tmp_path: Path
+) -> None:
+    found = dataset.find_problems(write_data(tmp_path, *lines, header=header))
+    assert len(found) == len(words)
+    for line, said in zip(found, words, strict=True):
+        assert said in line and "the first line must be image,prompt" in line
+
+
+@pytest.mark.parametrize(
+    "word", ["NA", "null", "nan", "None", "N/A", "007", "1.0", "True", "2026-01-02", '"a, b"']
+)
+def test_a_table_is_text_whatever_its_words_look_like(word: str, tmp_path: Path) -> None:
+    data = write_data(tmp_path, f"good.png,{word}", f"{word},a dog")
+    word = word.strip('"')
+    assert data.rows() == [{"image": "good.png", "prompt": word}, {"image": word, "prompt": "a dog"}]
+    assert [line.partition(", ")[2] for line in dataset.find_problems(data)] == [
+        f"{word}: there is no such file in {tmp_path}"
+    ]
+
+
+def test_a_table_as_spreadsheets_write_it_is_read(tmp_path: Path) -> None:
+    data = write_data(tmp_path, "good.png,a dog")
+    text = 'image,prompt\r\ngood.png,"a ""good"" dog,\r\nsitting"\r\n\r\ngood.png, 개 \r\n'
+    data.table.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    prompts = ['a "good" dog,\r\nsitting', " 개 "]
+    assert data.rows() == [{"image": "good.png", "prompt": prompt} for prompt in prompts]
+    assert dataset.find_problems(data) == []
+
+
+def test_a_field_too_few_and_one_or_more_too_many_are_faults(tmp_path: Path) -> None:
+    data = write_data(tmp_path, "good.png", "good.png,a,dog", "good.png,a,d,o,g", "good.png,a dog,")
+    assert data.rows()[0] == {"image": "good.png", "prompt": ""}
+    found = [line.partition("good.png: ")[2].partition(";")[0] for line in dataset.find_problems(data)]
+    assert found == ["the prompt is empty", *["more fields than columns"] * 3]
+
+
+def test_diffsynth_is_handed_the_words_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[tuple[int, int], str]] = []
+    monkeypatch.setattr(
+        dataset, "encode", lambda _, picture, prompt: asked.append((picture.size, prompt)) or {}
+    )
+    monkeypatch.setattr(dataset, "encode_words", lambda _, prompt: asked.append(((0, 0), prompt)) or {})
+    pipe = SimpleNamespace(scheduler=SimpleNamespace(set_timesteps=lambda *_, **__: None))
+    dataset.encode_all(pipe, write_data(tmp_path, " good.png ,null", "good.png, 007 "), sample_prompt="a dog")
+    assert asked == [((64, 64), "null"), ((64, 64), "007"), ((0, 0), "a dog"), ((0, 0), "")]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('image,prompt\ngood.png,"a dog\n', "unexpected end of data"),
+        ("image,prompt,prompt\ngood.png,a dog,a dog\n", "two columns have one name: image, prompt, prompt"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_a_fault(text: str, words: str, tmp_path: Path) -> None:
+    data = write_data(tmp_path)
+    data.table.write_text(text, encoding="utf-8")
+    (found,) = dataset.find_problems(data)
+    assert words in found and "the first line must be image,prompt" in found
+
+
+def test_an_empty_table_has_no_rows(tmp_path: Path) -> None:
+    data = write_data(tmp_path)
+    data.table.write_text("", encoding="utf-8")
+    (found,) = dataset.find_problems(data)
+    assert "metadata.csv has no rows; the first line must be" in found
+
+
+def test_a_table_that_is_missing_or_no_text_is_a_fault_and_not_a_crash(tmp_path: Path) -> None:
+    data = write_data(tmp_path, "good.png,a dog")
+    data.table.write_bytes(b"image,prompt\ngood.png,\xff\xfe dog\n")
+    assert "is no table in UTF-8" in dataset.find_problems(data)[0]
+    data.table.unlink()
+    assert "metadata.csv is missing" in dataset.find_problems(data)[0]
+
+
+def test_the_same_name_means_the_dog_that_belongs_to_the_profile(tmp_path: Path) -> None:
+    real = profiles.Profile("mi300x", "cuda", "bfloat16", 1328, tmp_path, "of a test")
+    assert dataset.find_folder("dog", profiles.choose("pocket")) == files.REPO / "data" / "dog"
+    assert dataset.find_folder("dog", real) == tmp_path / "Artiprocher" / "dataset_dog"
+    with pytest.raises(TrainingError, match="Get it: python -m workshop download dog"):
+        loop.demand_data(make_parser().parse_args([]), real)

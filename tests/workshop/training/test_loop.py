@@ -1,0 +1,139 @@
+"""A training: refused before anything loads, and a run that was stopped ends as one that was not."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.lora_runs import SMALL, STEPS, demand_equal, run, write_data
+from workshop import files
+from workshop.training import checkpoint, dataset, live, loop, losses
+from workshop.training.checkpoint import TrainingError
+from workshop.training.flags import make_parser
+
+
+def test_faulty_data_end_the_command_before_torch_is_imported(tmp_path: Path) -> None:
+    write_data(tmp_path / "data", "gone.png,a dog", "good.png,")
+    code = (
+        "import sys; from workshop.training import loop; "
+        "print(loop.main(sys.argv[1:]), 'torch' in sys.modules)"
+    )
+    arguments = [
+        *SMALL,
+        "--dataset_base_path",
+        str(tmp_path / "data"),
+        "--output_path",
+        str(tmp_path / "run"),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=files.REPO
+    )
+    assert done.stdout.endswith("1 False\n"), done.stderr
+    assert "the data set has 2 faults:" in done.stderr
+    assert "row 1, gone.png" in done.stderr and "row 2, good.png: the prompt is empty" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_in_the_way_is_neither_deleted_nor_mixed_with_a_new_one(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / checkpoint.FILE, {}, {"step": "3", "settings": json.dumps({"lora_rank": 32})})
+    (tmp_path / "step-3.safetensors").write_bytes(b"x")
+    plain, resume, restart = (make_parser().parse_args(one) for one in ([], ["--resume"], ["--restart"]))
+    with pytest.raises(TrainingError, match=r"Go on with it: --resume. Delete it: --restart"):
+        loop.prepare_folder(tmp_path, plain, {})
+    with pytest.raises(TrainingError, match="lora_rank: 32 before, 16 now"):
+        loop.prepare_folder(tmp_path, resume, {"lora_rank": 16})
+    assert (tmp_path / "step-3.safetensors").exists()
+    assert loop.prepare_folder(tmp_path, restart, {}) == 0
+    assert [one.name for one in tmp_path.iterdir()] == []
+    with pytest.raises(TrainingError, match=r"no whole checkpoint at .* Begin without --resume"):
+        loop.prepare_folder(tmp_path, resume, {})
+
+
+def test_what_a_killed_process_had_begun_to_write_is_cleared(tmp_path: Path) -> None:
+    (tmp_path / ".checkpoint.safetensors-abc.part").write_bytes(b"half")
+    loop.prepare_folder(tmp_path, make_parser().parse_args([]), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_leaves_lora_losses_curve_samples_and_settings(unstopped: Path) -> None:
+    names = {path.name for path in unstopped.iterdir()}
+    assert {"step-2.safetensors", "step-4.safetensors", "step-5.safetensors"} <= names
+    assert {checkpoint.FILE, dataset.ENCODED, "loss.csv", "loss.png", "training_args.json"} <= names
+    assert len(losses.read(unstopped / "loss.csv")) == STEPS
+    assert list(live.open_samples(unstopped)) == [0, STEPS]
+    assert json.loads((unstopped / "training_args.json").read_text())["lora_rank"] == 4
+
+
+# Stops a run from within after three steps: by a signal that asks, or by one that no process survives.
+STOP = """
+import os, signal, sys
+from pathlib import Path
+from workshop.training import checkpoint, losses, loop
+number, log = int(sys.argv[1]), Path(sys.argv[2]) / "loss.csv"
+checkpoint.is_orphaned = lambda: len(losses.read(log)) == 3 and os.kill(os.getpid(), number) is not None
+sys.exit(loop.main(sys.argv[3:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code", "saved"),
+    [
+        (signal.SIGTERM, 128 + signal.SIGTERM, "3"),
+        (signal.SIGINT, 128 + signal.SIGINT, "3"),
+        (signal.SIGKILL, -signal.SIGKILL, "2"),
+    ],
+)
+def test_a_run_that_was_stopped_or_killed_goes_on_to_the_same_bits(
+    number: int, code: int, saved: str, unstopped: Path, tmp_path: Path
+) -> None:
+    arguments = [*SMALL, "--output_path", str(tmp_path), "--dataset_repeat", "1", "--save_steps", "2"]
+    command = [sys.executable, "-c", STOP, str(int(number)), str(tmp_path), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=files.REPO, timeout=600)
+    assert done.returncode == code, done.stderr
+    assert checkpoint.read_facts(tmp_path / checkpoint.FILE)["step"] == saved
+    assert run(tmp_path, "--save_steps", "2", "--resume") == 0
+    demand_equal(tmp_path, unstopped)
+
+
+def test_a_run_that_goes_on_twice_in_two_epochs_ends_as_one_that_did_not(tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert run(whole, "--num_epochs", "2") == 0
+    assert run(parts, "--num_epochs", "1") == 0  # then one epoch more, which begins at its first picture
+    assert run(parts, "--num_epochs", "2", "--resume") == 0
+    demand_equal(parts, whole, steps=2 * STEPS)
+
+
+def test_another_seed_gives_another_run(unstopped: Path, tmp_path: Path) -> None:
+    assert run(tmp_path, "--seed", "1") == 0
+    assert losses.read(tmp_path / "loss.csv") != losses.read(unstopped / "loss.csv")
+
+
+def test_a_disk_that_fills_up_ends_the_run_and_keeps_what_it_has(
+    unstopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    writing = checkpoint.write
+
+    def full(path: Path, content: bytes) -> None:
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if path.name == "step-4.safetensors":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
+        try:
+            writing(path, content)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+    monkeypatch.setattr(checkpoint, "write", full)
+    assert run(tmp_path, "--save_steps", "2") == 1
+    assert "step-4.safetensors could not be written" in capsys.readouterr().err
+    assert checkpoint.read_facts(tmp_path / checkpoint.FILE)["step"] == "2"
+    assert not list(tmp_path.glob(".*.part"))
+    monkeypatch.undo()
+    assert run(tmp_path, "--save_steps", "2", "--resume", "--profile", "pocket") == 0
+    demand_equal(tmp_path, unstopped)
