@@ -39,8 +39,8 @@ def place(background: str, pose: str, layout: int) -> scenes.Scene:
 def make(folder: Path = FOLDER) -> Path:
     """Draw the five pictures and write metadata.csv; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, _, *where in PICTURES:
-        draw.to_image(place(*where)).save(folder / name, optimize=True)
+    for name, _, background, pose, layout in PICTURES:
+        draw.to_image(place(background, pose, layout)).save(folder / name, optimize=True)
     path = folder / "metadata.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
