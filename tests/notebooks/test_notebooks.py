@@ -64,7 +64,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Notebo
         if name not in done:
             into = tmp_path_factory.mktemp(name)
             with run.kernel_environment("pocket", pictures=into / "pictures"):
-                done[name] = run.execute(path_of(name), into=into, profile="pocket", cell_timeout=600)
+                done[name] = run.execute(path_of(name), into=into, profile="pocket")
         return done[name]
 
     return execute

@@ -238,7 +238,7 @@ def test_report_gives_seconds_for_each_cell_that_ran(good: Ran) -> None:
 
 
 def test_versions_name_packages_and_machine_without_importing_torch() -> None:
-    found = report.versions()
+    found = report.read_versions()
     assert re.match(r"\d+\.\d+\.\d+.* \(built for ", found["torch"])
     assert found["diffsynth"] == "2.1.12"
     assert re.fullmatch(r"\d+ CPU cores, \d+ GiB memory", found["machine"])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from PIL import Image
 
-TEMPLATE = Path(__file__).with_suffix(".html")
+TEMPLATE = Path(__file__).with_suffix(".html.j2")
 WIDEST = 640  # image px; larger pictures are embedded smaller, their files lie beside the report
 TABLE = {"table", "thead", "tbody", "tr", "th", "td"}  # what is kept of a DataFrame's HTML
 PACKAGES = ("torch", "torchvision", "diffsynth", "transformers", "numpy", "pillow", "ipykernel", "papermill")
@@ -70,7 +70,7 @@ def write(runs: Sequence[NotebookRun], *, output: Path, profile: str, started: d
         "made_by": MADE_BY.get(profile, ""),
         "pictures": _pictures(output / "pictures"),
         "runs": runs,
-        "versions": versions(),
+        "versions": read_versions(),
     }
     page = output / "report.html"
     page.write_text(_template().render(facts), encoding="utf-8")
@@ -93,8 +93,8 @@ def _template() -> Template:
     return made.get_template(TEMPLATE.name)
 
 
-def versions() -> dict[str, str]:
-    """Name the software and the machine, without importing torch."""
+def read_versions() -> dict[str, str]:
+    """Read which software and machine this is, without importing torch."""
     import psutil
 
     memory = psutil.virtual_memory().total / GIB
