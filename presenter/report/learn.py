@@ -17,8 +17,8 @@ from presenter.runtimes import Runtime
 from presenter.schedule import FULL
 from workshop import files
 
-# A cue shown for less than HURRIED of its least minutes was skipped through, and for more than DRAGGED times
-# its minutes forgotten; nothing is learned from either.
+# A cue shown for less than HURRIED × its least minutes was skipped through, not presented. A cue shown for
+# more than DRAGGED × its minutes was left open by mistake. Nothing is learned from either.
 HURRIED, DRAGGED = 0.5, 3.0
 STEP = 0.5  # minutes; learned minutes are rounded to multiples of it
 

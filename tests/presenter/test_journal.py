@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import json
 import os
 from pathlib import Path
@@ -254,7 +253,3 @@ def test_talk_that_ended_or_was_left_long_ago_is_not_gone_on_with(tmp_path: Path
     assert journal.find_unfinished(tmp_path, now=BEGUN.at + journal.FORGOTTEN + 1) is None
     talks(tmp_path / "one", Act(1100, "end"))
     assert journal.find_unfinished(tmp_path, now=1200) is None
-
-
-def test_examples_in_the_docstrings_are_true() -> None:
-    assert doctest.testmod(journal).failed == 0

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from presenter.material import Material
 from presenter.report import tables, talk
@@ -34,3 +35,13 @@ def test_table_of_cells_has_what_was_expected_beside_what_it_took(tmp_path: Path
     hello, broke = as_csv(tables.tabulate_cells(report))
     assert (hello["cue"], hello["seconds"], hello["expected_seconds"]) == ("01-hello", "2.00", "0.50")
     assert (broke["expected_seconds"], broke["state"]) == ("", "interrupted")
+
+
+@pytest.mark.parametrize("word", ["NA", "nan", "None", "null", "1e3", "007"])
+def test_word_that_looks_like_a_number_or_like_nothing_stays_a_word(
+    tmp_path: Path, material: Material, word: str
+) -> None:
+    sheet = material.sheets[0]
+    odd = replace(sheet, cues=(replace(sheet.cues[0], title=word), *sheet.cues[1:]))
+    report = talk.read(hold(tmp_path / "talk", *as_planned()), Material((odd, *material.sheets[1:])))
+    assert as_csv(tables.tabulate_cues(report))[0]["title"] == word
