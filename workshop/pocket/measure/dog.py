@@ -29,7 +29,8 @@ def measure(pipe: QwenImagePipeline, count: int) -> dict[str, float]:
     figures: dict[str, float] = {}
     for name in lesson["before"]:
         figures |= {f"{name}, before": lesson["before"][name], f"{name}, after": lesson["after"][name]}
-    return figures | {"seconds of training the dog": lesson["cost"]["seconds"]}
+    figures["seconds of training the dog"] = lesson["cost"]["seconds"]
+    return {name: round(value, 4) for name, value in figures.items()}
 
 
 def write_targets(figures: dict[str, float]) -> dict[str, str]:
