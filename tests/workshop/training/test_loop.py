@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.support.lora_runs import SMALL, STEPS, demand_equal, run, write_data
 from workshop import files
@@ -41,7 +42,8 @@ def test_faulty_data_end_the_command_before_torch_is_imported(tmp_path: Path) ->
 
 
 def test_a_run_in_the_way_is_neither_deleted_nor_mixed_with_a_new_one(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / checkpoint.FILE, {}, {"step": "3", "settings": json.dumps({"lora_rank": 32})})
+    facts = {"step": "3", "settings": json.dumps({"lora_rank": 32})}
+    checkpoint.save(tmp_path / checkpoint.FILE, {f"{checkpoint.NETWORK}a": torch.zeros(1)}, facts)
     (tmp_path / "step-3.safetensors").write_bytes(b"x")
     plain, resume, restart = (make_parser().parse_args(one) for one in ([], ["--resume"], ["--restart"]))
     with pytest.raises(TrainingError, match=r"Go on with it: --resume. Delete it: --restart"):
@@ -53,6 +55,15 @@ def test_a_run_in_the_way_is_neither_deleted_nor_mixed_with_a_new_one(tmp_path: 
     assert [one.name for one in tmp_path.iterdir()] == []
     with pytest.raises(TrainingError, match=r"no whole checkpoint at .* Begin without --resume"):
         loop.prepare_folder(tmp_path, resume, {})
+
+
+def test_a_checkpoint_with_the_names_of_an_earlier_version_is_refused_before_anything_is_done(
+    tmp_path: Path,
+) -> None:
+    facts = {"step": "3", "settings": "{}"}
+    checkpoint.save(tmp_path / checkpoint.FILE, {"weight.a": torch.zeros(1)}, facts)
+    with pytest.raises(TrainingError, match=r"of an earlier version .* into another --output_path"):
+        loop.prepare_folder(tmp_path, make_parser().parse_args(["--resume"]), {})
 
 
 def test_what_a_killed_process_had_begun_to_write_is_cleared(tmp_path: Path) -> None:
