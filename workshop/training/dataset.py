@@ -182,7 +182,7 @@ def encode_words(pipe: QwenImagePipeline, prompt: str) -> dict[str, torch.Tensor
 def encode_all(pipe: QwenImagePipeline, data: DataSet, *, sample_prompt: str) -> dict[str, torch.Tensor]:
     """Encode every row of the table, and the prompt of the sample pictures.
 
-    returns, on the CPU: for row N `N.input_latents` (1, C, H, W), `N.prompt_emb` (1, S, D) and
+    returns: for row N `N.input_latents` (1, C, H, W), `N.prompt_emb` (1, S, D) and
     `N.prompt_emb_mask` (1, S); for the sample pictures' prompt and the empty one the last two, as `sample.…`
     and `nothing.…`
     """
