@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -97,8 +96,3 @@ def test_an_old_format_says_what_to_do(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match=r"01_old\.ipynb has an old format. Open it in JupyterLab and save"):
         notebooks.read(path)
-
-
-def test_examples_in_docstrings_hold() -> None:
-    done = doctest.testmod(notebooks)
-    assert done.attempted and not done.failed

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-
 import pytest
 
 from workshop import units
@@ -39,8 +37,3 @@ def test_a_minute_and_more_is_written_in_minutes(seconds: float, text: str) -> N
 
 def test_a_clock_shows_whole_seconds_and_no_sign() -> None:
     assert (units.clock(0.999), units.clock(-61.5)) == ("1:00", "61:30")
-
-
-def test_examples_in_docstrings_hold() -> None:
-    done = doctest.testmod(units)
-    assert done.attempted and not done.failed
