@@ -73,13 +73,6 @@ def test_the_pocket_models_lora_is_counted_as_predicted(pocket: torch.nn.Module,
     assert lora.count(lora.targets(pocket), rank=rank) == predicted
 
 
-def test_the_examples_in_the_docstrings_hold() -> None:
-    import doctest
-
-    done = doctest.testmod(lora)
-    assert done.attempted == 2 and not done.failed
-
-
 def test_what_a_file_holds_is_what_was_predicted(tmp_path: Path, pocket: torch.nn.Module) -> None:
     file = lora.read(write(tmp_path / "lora.safetensors", lora.targets(pocket), rank=8))
     assert file.sizes == lora.targets(pocket) and file.rank == 8
