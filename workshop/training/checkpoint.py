@@ -203,8 +203,8 @@ def demand_same(path: Path, settings: Mapping[str, Any]) -> int:
         raise TrainingError(f"There is no whole checkpoint at {files.shorten(path)}. Begin without --resume.")
     if not any(name.startswith(NETWORK) for name in models.read_header(path)):
         raise TrainingError(
-            f"{files.shorten(path)} is of an earlier version of the workshop, which named its tensors otherwise. "
-            "Train anew into another --output_path. The LoRAs of this run, step-N.safetensors, still work."
+            f"{files.shorten(path)} is of an earlier version of the workshop, which named its tensors "
+            "otherwise. Train anew into another --output_path. The LoRAs of this run, step-N.safetensors, still work."
         )
     before = json.loads(found["settings"])
     differ = [
