@@ -204,7 +204,8 @@ def demand_same(path: Path, settings: Mapping[str, Any]) -> int:
     if not any(name.startswith(NETWORK) for name in models.read_header(path)):
         raise TrainingError(
             f"{files.shorten(path)} is of an earlier version of the workshop, which named its tensors "
-            "otherwise. Train anew into another --output_path. The LoRAs of this run, step-N.safetensors, still work."
+            "otherwise. Train anew into another --output_path. "
+            "The LoRAs of this run, step-N.safetensors, still work."
         )
     before = json.loads(found["settings"])
     differ = [
