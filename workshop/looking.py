@@ -108,34 +108,37 @@ class DogPictures:
     dogs: list[Image.Image]
     jumping: list[Image.Image]
     portraits: list[Image.Image]
+    first_seed: int = 0
 
 
-def draw_dogs(pipe: QwenImagePipeline, *, size: int, count: int, others: int) -> DogPictures:
+def draw_dogs(
+    pipe: QwenImagePipeline, *, size: int, count: int, others: int, first_seed: int = 0
+) -> DogPictures:
     """Draw the dog, the jumping dog and portraits with the pipeline as it is, with or without a LoRA.
 
     size: image px; count: pictures of each of the two prompts of the dog; others: portraits
 
-    The seeds of each prompt start at 0; each portrait has a prompt of its own.
+    The seeds of each prompt start at `first_seed`; each portrait has a prompt of its own.
     """
     from tqdm import tqdm
 
-    portraits = [caption.text for caption in portrait_captions(others)]
+    portraits = [caption.text for caption in portrait_captions(others, first_seed)]
     jobs = [
         (text, seed)
         for texts in ([prompts.DOG] * count, [prompts.JUMPING] * count, portraits)
-        for seed, text in enumerate(texts)
+        for seed, text in enumerate(texts, first_seed)
     ]
     drawn = [
         drawing.draw(pipe, text, size=size, seed=seed)
         for text, seed in tqdm(jobs, unit="picture", desc="draw")
     ]
-    return DogPictures(drawn[:count], drawn[count : 2 * count], drawn[2 * count :])
+    return DogPictures(drawn[:count], drawn[count : 2 * count], drawn[2 * count :], first_seed)
 
 
-def portrait_captions(count: int) -> list[prompts.Caption]:
-    """Return the first captions of held-out portraits."""
-    rng = random.Random(PORTRAIT_SEED)
-    stream = scenes.stream(PORTRAIT_SEED, test=True, kind="portrait")
+def portrait_captions(count: int, first_seed: int = 0) -> list[prompts.Caption]:
+    """Return the first captions of held-out portraits; others for another first seed."""
+    rng = random.Random(PORTRAIT_SEED + first_seed)
+    stream = scenes.stream(PORTRAIT_SEED + first_seed, test=True, kind="portrait")
     written = (captions.caption(scene, "en", rng) for scene in stream)
     return list(islice((caption for caption in written if caption.named), count))
 
@@ -145,7 +148,7 @@ def measure_dogs(drawn: DogPictures) -> dict[str, float]:
     from workshop.pocket.model import reader  # imports torch
 
     dogs, jumping, others = map(read_all, (drawn.dogs, drawn.jumping, drawn.portraits))
-    asked = zip(portrait_captions(len(others)), others, strict=True)
+    asked = zip(portrait_captions(len(others), drawn.first_seed), others, strict=True)
     followed = [hit for caption, found in asked for hit in reader.compare(caption.named, found).values()]
     return {
         MARKINGS: _share([has_markings(found) for found in dogs]),
