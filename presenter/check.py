@@ -75,11 +75,44 @@ def check(sheets: Sequence[Sheet], books: Sequence[Notebook]) -> list[Fault]:
 
 
 def check_all(folder: Path = cues.CUES, *, books: Path = notebooks.FOLDER) -> tuple[list[Sheet], list[Fault]]:
-    """Read all sheets and notebooks and check them; parts that cannot be read are faults, too."""
-    parsed = [cues.parse(path) for path in cues.list_paths(folder)]
+    """Read all sheets and notebooks and check them; parts that cannot be read are faults, too.
+
+    A folder without sheets or notebooks is one fault, and what cannot be read is compared with nothing.
+    """
+    paths, found = cues.list_paths(folder), notebooks.find(folder=books)
+    empty = [
+        Fault(where, 0, "", f"{_lack(where)} {what}", f"Name another folder with {flag}.")
+        for where, there, what, flag in (
+            (folder, paths, "cue sheet (01_name.md)", "--cues"),
+            (books, found, "notebook (01_name.ipynb)", "--notebooks"),
+        )
+        if not there
+    ]
+    parsed = [cues.parse(path) for path in paths]
     sheets = [sheet for sheet, _ in parsed]
-    unreadable = [fault for _, found in parsed for fault in found]
-    return sheets, unreadable + check(sheets, notebooks.read_all(books))
+    if empty:
+        return sheets, empty
+    faults = [fault for _, found in parsed for fault in found]
+    whole = []
+    for path in found:
+        try:
+            whole.append(notebooks.read(path))
+        except ValueError as error:
+            what, _, remedy = str(error).partition("). ")
+            faults.append(Fault(path, 0, "", what.partition(" ")[2] + ")" * bool(remedy), remedy))
+    legible = {sheet.name for sheet in sheets if sheet.cues or sheet.sections}
+    illegible = {sheet.name for sheet in sheets} - legible
+    broken = {path.stem for path in found} - {book.name for book in whole}
+    return sheets, faults + check(
+        [sheet for sheet in sheets if sheet.name not in illegible | broken],
+        [book for book in whole if book.name not in illegible],
+    )
+
+
+def _lack(folder: Path) -> str:
+    if folder.is_dir():
+        return "the folder has no"
+    return "this is a file, not a folder with a" if folder.exists() else "there is no such folder, and no"
 
 
 def _format(book: Notebook) -> Iterator[Fault]:
@@ -199,8 +232,8 @@ def _runtime(sheet: Sheet, line: ProseLine, books: dict[str, Notebook], *, cell:
 
 def _links(sheet: Sheet, line: ProseLine, books: dict[str, Notebook], *, whole: bool) -> Iterator[Fault]:
     for file, cell in _LINK.findall(line.text):
-        name = Path(file).stem if file else sheet.name
-        if name not in books and not whole:
+        name = file.removesuffix(".md") if file else sheet.name  # a sheet in another folder is none of these
+        if name not in books and "/" not in name and not whole:
             continue
         ids = [one.id for one in books[name].cells] if name in books else []
         if cell not in ids:

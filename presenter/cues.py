@@ -173,7 +173,12 @@ def list_paths(folder: Path = CUES) -> list[Path]:
 def parse(path: Path) -> tuple[Sheet, list[Fault]]:
     """Read one sheet as far as it can be read, and list the faults of the rest."""
     found = _Faults(path)
-    lines = list(enumerate(path.read_text(encoding="utf-8").splitlines(), start=1))
+    try:
+        lines = list(enumerate(path.read_text(encoding="utf-8").splitlines(), start=1))
+    except (OSError, UnicodeDecodeError) as error:
+        why, remedy = files.find_remedy(error)
+        found.add(0, f"the sheet cannot be read ({why})", remedy=remedy)
+        return Sheet(path.stem, path, "", "", (), ()), found.faults
     top, *parts = _split(lines, "## ")
     title, lead = _top(top[2], found)
     sections, cues = [], []

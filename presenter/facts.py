@@ -19,12 +19,13 @@ from itertools import chain
 from typing import Any
 
 from presenter import runtimes
-from workshop import lora, models, notebooks
+from workshop import files, lora, models, notebooks
 from workshop.files import POCKET, REPO
 from workshop.training import dataset, flags
 from workshop.units import GB, GIB, duration
 
 REPORT = POCKET / "report.json"
+ANEW = "Fetch it again: git checkout -- data/pocket/report.json"
 NOT_MEASURED, NOT_REHEARSED = "not measured yet", "not rehearsed yet"
 
 SHAPE = models.DIT_SHAPES["Qwen-Image"]
@@ -286,7 +287,15 @@ def _parameters(model: models.Model, part: models.Part) -> int | None:
 
 
 def _report() -> dict:
-    return json.loads(REPORT.read_text(encoding="utf-8")) if REPORT.exists() else {}
+    try:
+        raw = json.loads(REPORT.read_text(encoding="utf-8")) if REPORT.exists() else {}
+    except OSError as error:
+        raise ValueError(files.explain_unreadable(REPORT, error)) from error
+    except ValueError as error:
+        raise ValueError(f"{files.shorten(REPORT)} is damaged ({error}). {ANEW}") from error
+    if not isinstance(raw, dict):
+        raise ValueError(f"{files.shorten(REPORT)} is damaged (it holds no table). {ANEW}")
+    return raw
 
 
 # The names of facts to their places in the pocket model's report: shares, and times in s.

@@ -21,12 +21,14 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from workshop import files
 from workshop.files import REPO
 from workshop.units import HOUR
 
@@ -289,8 +291,13 @@ def read(path: Path) -> tuple[list[Act], int]:
     """Read a journal; one that does not exist is empty.
 
     returns: its acts, and the number of lines that are no acts
+
+    Raises ValueError, with the file and what to do, for one that cannot be read.
     """
-    lines = path.read_bytes().splitlines() if path.exists() else []
+    try:
+        lines = path.read_bytes().splitlines() if path.exists() else []
+    except OSError as error:
+        raise ValueError(files.explain_unreadable(path, error)) from error
     acts = [act for line in lines if (act := _act(line))]
     return acts, len(lines) - len(acts)
 
@@ -299,9 +306,17 @@ def _act(line: bytes) -> Act | None:
     try:
         raw: dict[str, Any] = json.loads(line)
         act = Act(**raw)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
-    return act if act.do in ACTS else None
+    return act if _is_sound(act) and act.do in ACTS else None
+
+
+def _is_sound(act: Act) -> bool:
+    """Return whether the fields of an act that was read are of the kinds that they should be."""
+    plain = Act(0.0, "")
+    kinds = {name: type(value) for name, value in vars(plain).items()} | {"at": (int, float)}
+    fit = all(isinstance(value, kinds[name]) for name, value in vars(act).items())
+    return fit and not isinstance(act.at, bool) and math.isfinite(act.at)
 
 
 def find_unfinished(talks: Path, *, now: float) -> Path | None:

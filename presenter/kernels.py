@@ -7,6 +7,7 @@ cannot write; `Kernels.end_lost` asks the operating system whether its process s
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import MutableMapping
 from dataclasses import dataclass, replace
@@ -114,9 +115,17 @@ def parse_event(line: bytes) -> Event | None:
     try:
         raw: dict[str, Any] = json.loads(line)
         event = Event(**raw)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
-    return event if event.event in KINDS else None
+    return event if _is_sound(event) and event.event in KINDS else None
+
+
+def _is_sound(event: Event) -> bool:
+    """Return whether the fields of an event that was read are of the kinds that they should be."""
+    plain = Event(0.0, "", 0, "")
+    kinds = {name: type(value) for name, value in vars(plain).items()} | {"at": (int, float)}
+    fit = all(isinstance(value, kinds[name]) for name, value in vars(event).items())
+    return fit and not isinstance(event.at, bool) and math.isfinite(event.at)
 
 
 class Kernels:

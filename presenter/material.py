@@ -56,14 +56,19 @@ class Material:
 
         sheets, books: their folders
 
-        Raises ValueError if there is no sheet, and whatever `cues.read_all` raises.
+        Raises ValueError if there is no sheet or no notebook, and whatever `cues.read_all` raises.
         """
         found = tuple(cues.read_all(sheets))
         if not found:
             raise ValueError(
                 f"There is no cue sheet (01_name.md) in {sheets}. Name another folder with --cues."
             )
-        return cls(found, tuple(notebooks.read_all(books)))
+        lessons = tuple(notebooks.read_all(books))
+        if not lessons:
+            raise ValueError(
+                f"There is no notebook (01_name.ipynb) in {books}. Name another folder with --notebooks."
+            )
+        return cls(found, lessons)
 
     def measured_on(self, label: str, *, file: Path | None = None) -> Material:
         """Return the same with the runtimes of a machine; raises whatever `runtimes.read` raises."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from workshop import files, profiles
 
@@ -37,13 +39,24 @@ def read(file: Path | None = None) -> Table:
         raw = json.loads(file.read_text(encoding="utf-8"))
         return {
             label: {
-                name: {cell: Runtime(**one) for cell, one in cells.items()} for name, cells in books.items()
+                name: {cell: _make_runtime(one) for cell, one in cells.items()}
+                for name, cells in books.items()
             }
             for label, books in raw.items()
         }
+    except OSError as error:
+        raise ValueError(files.explain_unreadable(file, error)) from error
     except (ValueError, TypeError, AttributeError) as error:
         what = f"{files.shorten(file)} is damaged ({error})"
         raise ValueError(f"{what}. Fetch it again, or delete it and rehearse.") from error
+
+
+def _make_runtime(raw: Mapping[str, Any]) -> Runtime:
+    made = Runtime(**raw)
+    numbers = (made.seconds, made.runs, 0 if made.peak_gib is None else made.peak_gib)
+    if not all(math.isfinite(one) and one >= 0 for one in numbers):  # TypeError for a text
+        raise ValueError(f"{dict(raw)} is no runtime")
+    return made
 
 
 def write(label: str, measured: Mapping[str, Mapping[str, Runtime]], *, file: Path | None = None) -> None:

@@ -25,6 +25,46 @@ def from_here(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
+def explain_unreadable(path: Path, error: OSError | UnicodeError) -> str:
+    """Write which file could not be read, why, and what to do."""
+    return "{} cannot be read ({}). {}".format(shorten(path), *find_remedy(error))
+
+
+def find_remedy(error: OSError | UnicodeError) -> tuple[str, str]:
+    """Return why a file could not be read, and what to do about it."""
+    why = getattr(error, "strerror", None) or str(error)
+    if isinstance(error, UnicodeError):
+        why, remedy = "it is not UTF-8", "Open it in an editor and save it as UTF-8"
+    elif isinstance(error, FileNotFoundError):
+        remedy = "Name one that is there"
+    elif isinstance(error, IsADirectoryError):
+        remedy = "Move the folder away, or name a file"
+    elif isinstance(error, PermissionError):
+        remedy = "Make it readable: chmod u+r, or ask its owner"
+    else:
+        remedy = "Look whether its disk is still there, or take a copy"
+    return why, f"{remedy}."
+
+
+def make_folder(path: Path, *, remedy: str) -> Path:
+    """Make a folder that a user named, with those above it, and try whether it can be written in.
+
+    remedy: what to do otherwise, as "Take another --output."
+    returns: the folder
+
+    Raises ValueError with the folder, why it cannot be had, and the remedy.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        above = next((one for one in (path, *path.parents) if one.exists()), path)
+        why = f"{above} is a file" if above.is_file() else getattr(error, "strerror", None) or str(error)
+        raise ValueError(f"{path} cannot be used as a folder: {why}. {remedy}") from error
+    return path
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Write a file beside `path` that takes its place when all of it is on the disk.

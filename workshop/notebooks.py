@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workshop import files
 from workshop.files import REPO
 
 if TYPE_CHECKING:
@@ -76,14 +77,18 @@ def find(track: Track = TALK, *, folder: Path | None = None) -> list[Path]:
 def select(names: Sequence[str], *, folder: Path | None = None) -> list[Path]:
     """Find the notebooks that names mean, in order and each once; no names mean the whole talk.
 
-    names: stems, beginnings of stems, or paths
+    names: stems, beginnings of stems, or paths; a path means only what lies in its folder, which is sought
+        from the current folder on, and then from the repository on
     folder: another one that holds the notebooks
 
     >>> [path.name for path in select(["01"])]
     ['01_setup.ipynb']
 
-    Raises ValueError, with the right names, for a name that means none or several.
+    Raises TypeError for a single text, and ValueError, with the right names, for a name that means none or
+    several.
     """
+    if isinstance(names, str):
+        raise TypeError(f"names must be a list of names, got the text {names!r}. Write [{names!r}].")
     there = find(TALK, folder=folder) + (find(LABS, folder=folder) if names else [])
     if not there:
         raise ValueError(f"There is no notebook in {folder or FOLDER}. Their names begin with a number.")
@@ -93,20 +98,40 @@ def select(names: Sequence[str], *, folder: Path | None = None) -> list[Path]:
 
 def _match(name: str, there: Sequence[Path]) -> Path:
     stem = Path(name).name.removesuffix(".ipynb")
-    exact = [path for path in there if path.stem == stem]
-    matches = exact or [path for path in there if stem and path.stem.startswith(stem)]
+    beside = there if Path(name).name == name else _find_beside(Path(name).parent, there)
+    if not beside:
+        where = " or ".join(dict.fromkeys(f"{files.shorten(path.parent)}/" for path in there))
+        raise ValueError(
+            f"{name!r} is not in {where}. Name one that is there, without a folder: "
+            f"{', '.join(path.stem for path in there)}."
+        )
+    exact = [path for path in beside if path.stem == stem]
+    matches = exact or [path for path in beside if stem and path.stem.startswith(stem)]
     if len(matches) != 1:
         means = f"means {len(matches)} notebooks" if matches else "is no notebook"
         raise ValueError(f"{name!r} {means}. These are: {', '.join(path.stem for path in there)}.")
     return matches[0]
 
 
+def _find_beside(folder: Path, there: Sequence[Path]) -> list[Path]:
+    """Find the notebooks that lie in a folder: the current folder's if it has one of that name."""
+    places = [root / folder for root in (Path.cwd(), REPO) if (root / folder).is_dir()]
+    return [path for path in there for place in places[:1] if path.parent.resolve() == place.resolve()]
+
+
 def read(path: Path) -> Notebook:
     """Read a notebook's cells.
 
-    Raises ValueError for a file that is no notebook.
+    Raises ValueError, with the file and what to do, for one that cannot be read or is no notebook.
     """
     raw = load(path)
+    try:
+        return _parse(path, raw)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(_explain_broken(path, f"{type(error).__name__}: {error}")) from error
+
+
+def _parse(path: Path, raw: NotebookNode) -> Notebook:
     cells = tuple(
         Cell(
             id=cell.get("id", ""),
@@ -127,7 +152,7 @@ def read_all(folder: Path = FOLDER) -> list[Notebook]:
 
     folder: where they are
 
-    Raises ValueError if one is no notebook.
+    Raises ValueError, with the file and what to do, if one cannot be read or is no notebook.
     """
     return [read(path) for path in find(folder=folder)]
 
@@ -135,14 +160,25 @@ def read_all(folder: Path = FOLDER) -> list[Notebook]:
 def load(path: Path) -> NotebookNode:
     """Read a notebook's file for a program that writes another one: nothing is converted or repaired.
 
-    Raises ValueError for a file that is no notebook of format 4.
+    Raises ValueError, with the file and what to do, for one that cannot be read or has another format than 4.
     """
     from nbformat import ValidationError, reader
 
     try:
         raw = reader.reads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(files.explain_unreadable(path, error)) from error
     except (ValueError, AttributeError, ValidationError) as error:
-        raise ValueError(f"{path.name} is no notebook ({error}). Take one that JupyterLab opens.") from error
+        raise ValueError(_explain_broken(path, error)) from error
     if raw.get("nbformat") != 4:
-        raise ValueError(f"{path.name} has an old format. Open it in JupyterLab and save it.")
+        raise ValueError(f"{files.shorten(path)} has an old format. Open it in JupyterLab and save it.")
     return raw
+
+
+def _explain_broken(path: Path, error: object) -> str:
+    why = " ".join(str(error).split())  # nbformat quotes the file, line by line
+    short = why if len(why) < 200 else f"{why[:200]}…"
+    remedy = "Take one that JupyterLab opens."
+    if path.resolve().is_relative_to(REPO):
+        remedy += f" git checkout -- {files.shorten(path.resolve())} brings the shipped one back."
+    return f"{files.shorten(path)} is no notebook ({short}). {remedy}"

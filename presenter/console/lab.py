@@ -36,6 +36,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         material = Material.read(ours.cues, ours.notebooks)
         material.plan({"minutes": MINUTES} | options, level=options.get("level", cues.LEVELS[0]))
+        arguments = make_arguments(ours, options)
     except ValueError as error:
         print(f"presenter lab: {error}", file=sys.stderr)
         return 1
@@ -43,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     add_settings(os.environ, [QUIET, *([KEYS] if ours.keys else [])])
     from jupyterlab.labapp import LabApp
 
-    LabApp.launch_instance([*make_arguments(ours, options), *jupyter])
+    LabApp.launch_instance([*arguments, *jupyter])
     return 0
 
 

@@ -188,7 +188,11 @@ def read_picture_words(path: Path) -> dict[str, str]:
         return {"missing": f"{files.shorten(path)} is not there: presenter rehearse --apply makes it"}
     from PIL import Image
 
-    with Image.open(path) as image:
-        image.load()
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        place = files.shorten(path)
+        return {"missing": f"{place} is no whole picture ({error}): presenter rehearse --apply makes it anew"}
     facts = {key: str(image.info[key]) for key in ("alt", "prompt", "made by") if key in image.info}
     return {"alt": facts.get("alt") or facts.get("prompt") or path.stem, "caption": facts.get("made by", "")}

@@ -181,7 +181,8 @@ def find_folders(names: Sequence[str], *, talks: Path = journal.TALKS) -> list[P
         return held[-1:]
     found = []
     for name in names:
-        folder = next((one for one in (talks / name, Path(name)) if (one / journal.JOURNAL).is_file()), None)
+        places = [Path(name)] if Path(name).name != name else [talks / name, Path(name)]
+        folder = next((one for one in places if (one / journal.JOURNAL).is_file()), None)
         if folder is None:
             known = ", ".join(one.name for one in there) or "none"
             raise ValueError(f"There is no talk {name!r}. There are: {known}. Or name a talk's folder.")

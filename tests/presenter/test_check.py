@@ -301,3 +301,46 @@ def test_cue_sheets_of_this_repository_agree_with_its_notebooks() -> None:
     sheets, faults = check.check_all()
     assert sheets
     assert [str(fault) for fault in faults] == []
+
+
+def test_missing_folder_is_one_fault(house: House, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for folder, what in (
+        (tmp_path / "gone", "there is no such folder, and no"),
+        (tmp_path, "the folder has no"),
+        (file, "this is a file, not a folder with a"),
+    ):
+        _, (fault,) = check.check_all(folder, books=house.notebooks)
+        assert str(fault) == f"{folder}: {what} cue sheet (01_name.md). Name another folder with --cues."
+        _, (fault,) = check.check_all(house.sheets, books=folder)
+        assert (
+            str(fault) == f"{folder}: {what} notebook (01_name.ipynb). Name another folder with --notebooks."
+        )
+
+
+def test_cut_notebook_is_one_fault_and_the_others_are_checked(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = house.notebook("02_two", "# Title", CODE)
+    cut.write_bytes(cut.read_bytes()[:-40])
+    house.sheet("02_two", cue("cell-1"))
+    house.say("It has 57.7 billion parameters.")
+    assert check.main(["--cues", str(house.sheets), "--notebooks", str(house.notebooks)]) == 1
+    printed = capsys.readouterr().err.splitlines()
+    assert len(printed) == 2 and "the number '57.7 billion' is typed" in printed[1]
+    assert printed[0].startswith(f"✗ {cut}: is no notebook (")
+    assert printed[0].endswith(". Take one that JupyterLab opens.")
+
+
+def test_sheet_that_cannot_be_read_is_one_fault(house: House) -> None:
+    (house.sheets / "01_one.md").write_bytes("# 01 · Café".encode("latin-1"))
+    expected = (
+        "01_one.md: the sheet cannot be read (it is not UTF-8). Open it in an editor and save it as UTF-8."
+    )
+    assert house.fault == expected
+
+
+def test_link_into_another_folder_leads_nowhere(house: House) -> None:
+    house.say("Look at [it](other/01_one.md#cell:cell-2).")
+    assert "there is no sheet 'other/01_one.md' to link to" in house.fault

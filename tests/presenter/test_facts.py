@@ -144,10 +144,28 @@ def test_new_runtimes_join_the_old_ones(rehearsed: Path) -> None:
     assert table["a server"]["03_lora"]["after"].peak_gib == 60.0
 
 
+@pytest.mark.parametrize("text", ["{", "[1]"])
+def test_damaged_report_names_its_file(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts, "REPORT", tmp_path / "report.json")
+    facts.REPORT.write_text(text, encoding="utf-8")
+    facts._facts.cache_clear()
+    with pytest.raises(
+        ValueError, match=r"report.json is damaged \(.*Fetch it again: git checkout -- data/poc"
+    ):
+        facts.list_names()
+    facts._facts.cache_clear()
+
+
 def test_damaged_runtimes_name_their_file(tmp_path: Path) -> None:
     file = tmp_path / "runtimes.json"
     assert runtimes.read(file) == {}
-    for damaged in ('{"a laptop": {"03_lora": {"after": {"minutes": 1}}}}', '{"a lap'):
+    cells = '{"a laptop": {"03_lora": {"after": %s}}}'
+    wrong = (
+        '{"minutes": 1}',
+        '{"seconds": "1", "peak_gib": null, "runs": 1}',
+        '{"seconds": NaN, "peak_gib": 1, "runs": 1}',
+    )
+    for damaged in (*(cells % one for one in wrong), '{"a lap'):
         file.write_text(damaged)
         with pytest.raises(ValueError, match=r"runtimes.json is damaged .*delete it and rehearse"):
             runtimes.read(file)

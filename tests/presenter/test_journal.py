@@ -253,3 +253,30 @@ def test_talk_that_ended_or_was_left_long_ago_is_not_gone_on_with(tmp_path: Path
     assert journal.find_unfinished(tmp_path, now=BEGUN.at + journal.FORGOTTEN + 1) is None
     talks(tmp_path / "one", Act(1100, "end"))
     assert journal.find_unfinished(tmp_path, now=1200) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"at": "noon", "do": "go"}',
+        '{"at": NaN, "do": "go"}',
+        '{"at": true, "do": "go"}',
+        '{"at": 1, "do": "go", "cue": 3}',
+        '{"at": 1, "do": "cut", "treatments": []}',
+        '{"at": 1, "do": "plan", "plan": "90"}',
+        '{"at": 1, "do": []}',
+        "[" * 100_000,
+    ],
+)
+def test_line_with_fields_of_another_kind_is_no_act(line: str, tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_text(f'{line}\n{{"at": 1, "do": "begin"}}\n', encoding="utf-8")
+    acts, unreadable = journal.read(tmp_path / "journal.jsonl")
+    assert ([act.do for act in acts], unreadable) == (["begin"], 1)
+
+
+def test_journal_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").mkdir()
+    with pytest.raises(
+        ValueError, match=r"journal\.jsonl cannot be read \(Is a directory\). Move the folder"
+    ):
+        journal.read(tmp_path / "journal.jsonl")

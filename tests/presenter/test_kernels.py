@@ -366,3 +366,12 @@ def test_cell_that_never_ended_died_when_the_next_begins() -> None:
 def test_process_that_took_over_an_id_is_not_the_kernel() -> None:
     assert kernels.is_alive(os.getpid(), since=time.time())
     assert not kernels.is_alive(os.getpid(), since=1.0)  # this process began after 1970
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"at": "noon"}, {"at": float("nan")}, {"pid": "7"}, {"notebook": None}, {"cell": 1}]
+)
+def test_line_with_fields_of_another_kind_is_no_event(wrong: dict[str, object]) -> None:
+    sound = {"at": 1.0, "event": "pre", "pid": 7, "notebook": "01_one.ipynb", "cell": "a"}
+    assert kernels.parse_event(json.dumps(sound).encode()) is not None
+    assert kernels.parse_event(json.dumps(sound | wrong).encode()) is None

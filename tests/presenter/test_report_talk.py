@@ -140,3 +140,14 @@ def test_talk_is_found_by_name_by_path_or_as_the_last_one_that_began(tmp_path: P
         talk.find_folders(["d"], talks=talks)
     with pytest.raises(ValueError, match=r"has begun yet\. Hold one: presenter lab"):
         talk.find_folders([], talks=tmp_path)
+
+
+def test_path_of_a_talk_is_not_sought_among_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "talks" / "sub").mkdir(parents=True)
+    hold(tmp_path / "talks" / "sub" / "first", begin())
+    for name in ("sub/first", "./first"):
+        with pytest.raises(ValueError, match=f"There is no talk '{name}'"):
+            talk.find_folders([name], talks=tmp_path / "talks")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.support.notebooks import PARAMETERS
 from workshop import notebooks
+from workshop.files import REPO
 from workshop.notebooks import LABS, TALK
 
 
@@ -34,11 +36,40 @@ def test_names_are_found_as_number_stem_or_path_in_the_folders_order(tmp_path: P
         return [path.stem for path in notebooks.select(names, folder=tmp_path)]
 
     assert stems() == ["01_setup", "02_inference", "04_multilingual"]
-    assert stems("04", "notebooks/01_setup.ipynb", "04_multilingual") == ["01_setup", "04_multilingual"]
+    assert stems("04", f"{tmp_path}/01_setup.ipynb", "04_multilingual") == ["01_setup", "04_multilingual"]
     with pytest.raises(ValueError, match=r"'05' is no notebook. These are: 01_setup, 02_inference, 04_multi"):
         stems("01", "05")
     with pytest.raises(ValueError, match="'0' means 3 notebooks"):
         stems("0")
+
+
+def test_a_path_means_only_what_lies_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "my-copy" / "01_setup.ipynb"
+    copy.parent.mkdir()
+    copy.write_text("{}", encoding="utf-8")
+    for name in (str(copy), "my-copy/01_setup.ipynb", "./01_setup", "nowhere/01", "../01_setup.ipynb"):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(ValueError, match=rf"{re.escape(repr(name))} is not in notebooks/"):
+            notebooks.select([name])
+    for here, name in (
+        (tmp_path, "notebooks/01"),
+        (REPO / "notebooks", "./01_setup.ipynb"),
+        (REPO, "notebooks/01"),
+    ):
+        monkeypatch.chdir(here)
+        assert [path.stem for path in notebooks.select([name])] == ["01_setup"]
+
+
+def test_another_folder_of_that_name_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"'notebooks/01' is not in notebooks/"):
+        notebooks.select(["notebooks/01"])
+
+
+def test_one_text_is_no_list_of_names() -> None:
+    with pytest.raises(TypeError, match=r"got the text '01'. Write \['01'\]"):
+        notebooks.select("01")
 
 
 def test_a_folder_without_notebooks_is_named(tmp_path: Path) -> None:
@@ -81,12 +112,34 @@ def test_nothing_is_repaired_when_a_file_is_read(tmp_path: Path, write_notebook:
     assert notebooks.load(path) == raw
 
 
-@pytest.mark.parametrize("text", ["", "not JSON", "[]", '{"nbformat": 4, "nbformat_minor": 5}', "null"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "not JSON",
+        "[]",
+        '{"cells": [{}], "nbformat": 4, "nbformat_minor": 5}',
+        '{"nbformat": 4, "nbformat_minor": 5}',
+        "null",
+    ],
+)
 def test_a_file_that_is_no_notebook_is_named(text: str, tmp_path: Path) -> None:
     path = tmp_path / "01_broken.ipynb"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"01_broken\.ipynb is no notebook \(.*\). Take one that JupyterLab"):
         notebooks.read(path)
+
+
+def test_a_notebook_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "01_folder.ipynb").mkdir()
+    (tmp_path / "02_latin.ipynb").write_bytes(b'{"cells": "\xe9"}')
+    for name, why in (
+        ("01_folder", r"\(Is a directory\). Move the folder away"),
+        ("02_latin", r"\(it is not UTF-8\). Open it in an editor and save it as UTF-8"),
+        ("03_gone", r"\(No such file or directory\). Name one that is there"),
+    ):
+        with pytest.raises(ValueError, match=rf"{name}\.ipynb cannot be read {why}"):
+            notebooks.read(tmp_path / f"{name}.ipynb")
 
 
 def test_an_old_format_says_what_to_do(tmp_path: Path) -> None:
