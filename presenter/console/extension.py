@@ -83,7 +83,7 @@ class PresenterConsole(ExtensionApp):
         self.handlers.extend(
             [
                 (r"/presenter/?", PageHandler, {"file": "console.html"}),
-                (r"/presenter/stage", PageHandler, {"file": "stage.html"}),
+                (r"/presenter/stage/?", PageHandler, {"file": "stage.html"}),
                 (r"/presenter/page/([\w.-]+)", FileHandler),
                 (r"/presenter/picture/([\w.-]+)[.]png", PictureHandler),
                 (r"/presenter/stream", StreamHandler),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from tornado import iostream, web
 
 from presenter.console import addresses
-from presenter.console.pages import HEADERS, KINDS, PAGE
+from presenter.console.pages import HEADERS, KINDS, PAGE, STREAM, wait_for_news
 from presenter.console.phone import Phone
 from presenter.console.talk import Console
+
+MOST = 1000  # bytes of what a page asks for
 
 
 class Private(JupyterHandler):
@@ -37,8 +40,15 @@ class PageHandler(Private):
 
     @web.authenticated
     def get(self) -> None:
-        """Send the page, and the cookie whose token it sends back with whatever it does."""
+        """Send the page, and the cookie whose token it sends back with whatever it does.
+
+        An address with Jupyter's token in it, or with a slash at its end, leads to the bare one: nobody in
+        the room shall read the token, and the page finds its files from the bare address only.
+        """
         self.xsrf_token  # noqa: B018  reading it sets the cookie
+        if self.request.path.endswith("/") or "token" in self.request.query_arguments:
+            self.redirect(self.request.path.rstrip("/"))
+            return
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.finish((PAGE / self.file).read_bytes())
 
@@ -76,12 +86,12 @@ class StreamHandler(Private, APIHandler):
     @web.authenticated
     async def get(self) -> None:
         """Send each part of the board, and each again when it changes."""
-        self.set_header("Content-Type", "text/event-stream")
+        for name, value in STREAM.items():
+            self.set_header(name, value)
         queue = self.console.board.join()
         try:
             while True:
-                name, text = await queue.get()
-                self.write(f"event: {name}\ndata: {text}\n\n")
+                self.write(await wait_for_news(queue))
                 if queue.empty():
                     await self.flush()
         except iostream.StreamClosedError:
@@ -90,13 +100,30 @@ class StreamHandler(Private, APIHandler):
             self.console.board.queues.discard(queue)
 
 
+@web.stream_request_body
 class ActHandler(Private, APIHandler):
     """What the presenter does on the page."""
+
+    def initialize(self) -> None:
+        """Begin with an empty body."""
+        self.body = b""
+
+    async def prepare(self) -> None:  # type: ignore[override]  # tornado's argument for logins is Jupyter's
+        """Refuse a body of more than MOST bytes before it is read: Jupyter itself would take 512 MB."""
+        self.request.connection.set_max_body_size(MOST)  # type: ignore[union-attr]
+        await super().prepare()
+
+    def data_received(self, chunk: bytes) -> None:
+        """Take in a part of the body."""
+        self.body += chunk
 
     @web.authenticated
     def post(self) -> None:
         """Do what the JSON object in the body asks for, or answer 400 with what would be right."""
-        asked = self.get_json_body()
+        try:
+            asked = json.loads(self.body)
+        except (ValueError, RecursionError):
+            asked = None
         if not isinstance(asked, dict):
             raise web.HTTPError(400, 'What to do must come as a JSON object, such as {"do": "resume"}.')
         try:

@@ -121,6 +121,7 @@ def make_arguments(ours: argparse.Namespace, options: dict[str, Any]) -> list[st
     return [
         "--ServerApp.jpserver_extensions={'presenter.console.extension': True}",
         f"--ServerApp.root_dir={root}",
+        "--IdentityProvider.cookie_options={'samesite': 'Strict'}",  # no other site's page brings the login
         *settings,
         str(notebooks.select([], folder=books)[0]),
     ]

@@ -20,6 +20,11 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",  # the phone page's address has the key in it
 }
+STREAM = {  # headers of a stream of server-sent events
+    "Content-Type": "text/event-stream",
+    "X-Accel-Buffering": "no",  # else nginx keeps small events back until its buffer is full
+}
+PULSE = 1.0  # s; a stream says something at least this often, so that no proxy takes it for dead
 
 
 class Board:
@@ -44,3 +49,12 @@ class Board:
             queue.put_nowait(item)
         self.queues.add(queue)
         return queue
+
+
+async def wait_for_news(queue: asyncio.Queue[tuple[str, str]]) -> str:
+    """Wait for a change, and return it as a server-sent event; after PULSE without one, a comment."""
+    try:
+        name, text = await asyncio.wait_for(queue.get(), PULSE)
+    except asyncio.TimeoutError:
+        return ":\n\n"  # sending it fails if the browser has gone
+    return f"event: {name}\ndata: {text}\n\n"

@@ -15,7 +15,6 @@ machine, as in a cloud, it is opened on the loopback alone, for an ssh tunnel fr
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import json
 import secrets
@@ -32,13 +31,12 @@ from typing import Any
 from tornado import httpserver, iostream, log, netutil, web
 
 from presenter.console import addresses
-from presenter.console.pages import HEADERS, KINDS, PAGE, Board
+from presenter.console.pages import HEADERS, KINDS, PAGE, STREAM, Board, wait_for_news
 from presenter.console.view import View
 from workshop.units import HOUR
 
 LOOK, DRIVE = "look", "drive"  # what a phone may do
 KEY_BYTES, KEY_SECONDS = 16, 4 * HOUR  # 16 random bytes; valid 4 h: a talk, its break and an hour of set-up
-PULSE = 1.0  # s; a stream ends within this time after its key has expired
 LIMITS = {"max_header_size": 8192, "max_body_size": 1000, "body_timeout": 10, "idle_connection_timeout": 60}
 FILES = ("phone.css", "phone.js", "stream.js", "icon.svg")
 # The fields of each of the console's parts that a phone gets to see.
@@ -301,16 +299,20 @@ class KeyedFile(Keyed):
 
 
 class KeyedStream(Keyed):
-    """What a phone gets to see, and then every change, until the phone goes away or its key expires."""
+    """What a phone gets to see, and then every change, until the phone goes away or its key expires.
+
+    It ends within PULSE after the key has expired.
+    """
 
     async def get(self, *path: str) -> None:
         """Send each part of the board, and each again when it changes."""
         key = path[0]
-        self.set_header("Content-Type", "text/event-stream")
+        for name, value in STREAM.items():
+            self.set_header(name, value)
         queue = self.phone.board.join()
         try:
             while True:
-                news = await self._news(queue)
+                news = await wait_for_news(queue)
                 if not self.phone.opens(key):
                     break
                 self.write(news)
@@ -320,13 +322,6 @@ class KeyedStream(Keyed):
             pass
         finally:
             self.phone.board.queues.discard(queue)
-
-    async def _news(self, queue: asyncio.Queue[tuple[str, str]]) -> str:
-        try:
-            name, text = await asyncio.wait_for(queue.get(), PULSE)
-        except asyncio.TimeoutError:
-            return ":\n\n"  # a comment; sending it fails if the phone has gone
-        return f"event: {name}\ndata: {text}\n\n"
 
 
 class KeyedAct(Keyed):

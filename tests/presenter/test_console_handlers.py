@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import http.client
 import json
 import re
 from collections.abc import Iterator
@@ -52,6 +54,48 @@ def test_route_opens_with_the_key_and_lets_nothing_foreign_in(server: Server, ro
     status, headers, _ = server.ask("GET", route, token=TOKEN)
     assert status == 200
     assert_strict(headers)
+
+
+@pytest.mark.parametrize("route", ["/presenter", "/presenter/stage"])
+def test_address_with_a_slash_or_with_the_token_leads_to_the_bare_one(server: Server, route: str) -> None:
+    for given in (f"{route}/", f"{route}?token={TOKEN}", f"{route}/?token={TOKEN}"):
+        status, headers, body = server.ask("GET", given, token=TOKEN)
+        assert (status, headers["Location"], body) == (302, route, b""), given
+    cookies = log_in(server)
+    assert server.ask("GET", route, Cookie=jar(cookies))[0] == 200
+
+
+def test_no_foreign_page_brings_the_login_with_it(server: Server) -> None:
+    _, headers, _ = server.ask("GET", f"/presenter?token={TOKEN}")
+    login = [line for line in headers.get_all("Set-Cookie") or [] if line.startswith("username-")]
+    assert login and all("samesite=strict" in line.lower() for line in login)
+
+
+def test_stream_is_held_back_by_no_proxy(server: Server) -> None:
+    connection = http.client.HTTPConnection("localhost", server.port, timeout=30)
+    connection.request("GET", "/presenter/stream", headers={"Authorization": f"token {TOKEN}"})
+    answer = connection.getresponse()
+    assert answer.headers["X-Accel-Buffering"] == "no"
+    assert answer.headers.get_all("Content-Type") == ["text/event-stream"]
+    connection.close()
+
+
+def test_every_stream_has_the_same_headers_and_the_same_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = {path.name: path.read_text(encoding="utf-8") for path in pages.PAGE.parent.glob("*.py")}
+    assert [name for name, text in sources.items() if "event-stream" in text] == ["pages.py"]
+    streams = [text for text in sources.values() for _ in re.findall(r"board\.join\(\)", text)]
+    assert len(streams) == 2
+    assert all("STREAM.items()" in text and "wait_for_news(queue)" in text for text in streams)
+
+    monkeypatch.setattr(pages, "PULSE", 0.01)
+    board = pages.Board()
+    board.show("clock", 1)
+
+    async def listen() -> list[str]:
+        queue = board.join()
+        return [await pages.wait_for_news(queue) for _ in range(3)]
+
+    assert asyncio.run(listen()) == ["event: clock\ndata: 1\n\n", ":\n\n", ":\n\n"]
 
 
 def test_foreign_page_can_neither_follow_nor_act(server: Server, cookies: dict[str, str]) -> None:
@@ -116,6 +160,25 @@ def test_wrong_act_says_what_would_be_right(server: Server, asked: dict[str, Any
 def test_act_that_is_no_object_is_refused(server: Server) -> None:
     status, _, body = server.ask("POST", "/presenter/act", body=[1], token=TOKEN)
     assert status == 400 and "JSON object" in json.loads(body)["message"]
+
+
+def test_act_of_bytes_that_are_no_text_is_refused(server: Server) -> None:
+    for body in (b"\xff", b"[" * 900, b""):
+        connection = http.client.HTTPConnection("localhost", server.port, timeout=30)
+        connection.request("POST", "/presenter/act", body=body, headers={"Authorization": f"token {TOKEN}"})
+        answer = connection.getresponse()
+        assert answer.status == 400 and b"JSON object" in answer.read()
+        connection.close()
+
+
+def test_act_is_refused_before_all_of_a_large_body_is_read(server: Server) -> None:
+    connection = http.client.HTTPConnection("localhost", server.port, timeout=30)
+    connection.putrequest("POST", "/presenter/act")
+    connection.putheader("Authorization", f"token {TOKEN}")
+    connection.putheader("Content-Length", str(30 * 10**6))
+    connection.endheaders()  # and not a byte of the body
+    assert connection.getresponse().status == 400
+    connection.close()
 
 
 def test_pages_take_nothing_from_elsewhere_and_hold_no_inline_script() -> None:
