@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import html
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workshop import files, profiles
+from workshop import files, pictures, profiles
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -49,9 +50,11 @@ def save(
     alt: what is to be seen; the prompt if left out
     more: anything else worth keeping, as lora="ArtAug"
 
-    The file appears whole or not at all: a failure leaves an earlier picture of that name as it was.
+    The picture is saved as it is seen, in RGB; what that changed is printed. The file appears whole or not at
+    all: a failure leaves an earlier picture of that name as it was.
 
-    Raises OSError if the disk is full or the folder cannot be written, saying where and what to do.
+    Raises OSError if the file cannot be written, saying where, why and what to do, and ValueError for a
+    picture that cannot be brought to RGB.
     """
     from PIL.PngImagePlugin import PngInfo
 
@@ -71,16 +74,30 @@ def save(
     for key, value in (facts | more).items():
         info.add_itxt(key, str(value))
     path = folder(profile) / f"{_checked(name)}.png"
+    plain = pictures.to_rgb(image)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with files.replacing(path) as file:
-            image.save(file, format="PNG", pnginfo=info)
-    except OSError as error:  # a full disk, a folder that may not be written
+            plain.save(file, format="PNG", pnginfo=info)
+    except OSError as error:
         raise OSError(
             f"{path} could not be saved ({error}). A picture of that name from before is as it was. "
-            "Make room, or set WORKSHOP_PICTURES to another folder; then run the cell again."
+            f"{_remedy(error)}; then run the cell again."
         ) from error
     return path
+
+
+def _remedy(error: OSError) -> str:
+    """Say what to do about a picture that could not be written, by the reason."""
+    elsewhere = "set WORKSHOP_PICTURES to another folder"
+    return {
+        errno.ENAMETOOLONG: "Take a shorter name",
+        errno.EISDIR: "Take another name: a folder has this one",
+        errno.EACCES: f"Let this user write there, or {elsewhere}",
+        errno.EROFS: f"That disk cannot be written: {elsewhere}",
+        errno.ENOTDIR: f"A file is where the folder should be: {elsewhere}",
+        errno.EEXIST: f"A file is where the folder should be: {elsewhere}",
+    }.get(error.errno or 0, f"Make room, or {elsewhere}")
 
 
 def load(name: str, *, profile: profiles.Profile | None = None) -> Image.Image:
@@ -108,7 +125,7 @@ def load(name: str, *, profile: profiles.Profile | None = None) -> Image.Image:
 
 
 def show(
-    images: Image.Image | Sequence[Image.Image],
+    images: Image.Image | Iterable[Image.Image],
     captions: str | Sequence[str] | None = None,
     *,
     columns: int | None = None,
@@ -122,20 +139,24 @@ def show(
     width: CSS px of each picture in a grid
     alt: what each picture shows; else the saved alt text, else the caption
     crisp: keep the pixels' edges when a small picture is enlarged; else it is smoothed
+
+    Pictures are shown as they are seen, in RGB; what that changed is printed.
+
+    Raises TypeError for what is no picture, ValueError for one that cannot be brought to RGB.
     """
-    pictures = list(images) if isinstance(images, Sequence) else [images]
-    texts = _one_each("captions", captions, len(pictures))
+    shown = [pictures.to_rgb(one) for one in _as_list(images)]
+    texts = _one_each("captions", captions, len(shown))
     alts = [
-        given or picture.info.get("alt") or text or "a picture without a description"
-        for given, picture, text in zip(_one_each("alt", alt, len(pictures)), pictures, texts, strict=True)
+        written or picture.info.get("alt") or text or "a picture without a description"
+        for written, picture, text in zip(_one_each("alt", alt, len(shown)), shown, texts, strict=True)
     ]
     if not in_notebook():
-        for picture, text, said in zip(pictures, texts, alts, strict=True):
+        for picture, text, said in zip(shown, texts, alts, strict=True):
             print(f"[picture {picture.width}×{picture.height} px] {text or said}")
         return
     from IPython.display import HTML, display
 
-    display(HTML(figures(pictures, texts, alts=alts, columns=columns, crisp=crisp, width=width)))
+    display(HTML(figures(shown, texts, alts=alts, columns=columns, crisp=crisp, width=width)))
 
 
 def caption(profile: profiles.Profile, *facts: object) -> str:
@@ -163,7 +184,10 @@ def figures(
     width: int = SHOWN,
 ) -> str:
     """Return the HTML of a grid of figures; the pictures are inside, so the output stands alone."""
-    columns = max(1, min(columns or 4, len(pictures)))
+    for name, value in (("columns", columns), ("width", width)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be 1 or more, got {value}.")
+    columns = max(1, min(4 if columns is None else columns, len(pictures)))
     cells = [
         _figure(picture, caption, alt=alt, crisp=crisp, width=width if columns > 1 else None)
         for picture, caption, alt in zip(pictures, captions, alts, strict=True)
@@ -173,7 +197,7 @@ def figures(
 
 
 def _figure(picture: Image.Image, caption: str, *, alt: str, crisp: bool, width: int | None) -> str:
-    width = width or min(max(picture.width, SHOWN), WIDEST)
+    width = width if width is not None else min(max(picture.width, SHOWN), WIDEST)
     scaling = "pixelated" if crisp else "auto"
     words = f'<figcaption style="max-width:{width}px">{html.escape(caption)}</figcaption>' if caption else ""
     return (
@@ -210,8 +234,18 @@ def _checked(name: str) -> str:
     return name
 
 
+def _as_list(images: Image.Image | Iterable[Image.Image]) -> list[Image.Image]:
+    from PIL import Image
+
+    found = [images] if isinstance(images, Image.Image | str | Path) else list(images)
+    for one in found:
+        if not isinstance(one, Image.Image):
+            raise TypeError(f"Pictures are wanted, got {one!r}. Open a file: PIL.Image.open(path).")
+    return found
+
+
 def _one_each(what: str, value: str | Sequence[str] | None, count: int) -> list[str]:
-    texts = [value] if isinstance(value, str) else list(value or [""] * count)
+    texts = [value] if isinstance(value, str) else [""] * count if value is None else list(value)
     if len(texts) != count:
         raise ValueError(f"{what}: got {len(texts)} for {count} pictures. Give one for each.")
     return texts

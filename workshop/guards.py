@@ -13,8 +13,11 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from workshop import pictures
+
 if TYPE_CHECKING:
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
+    from PIL import Image
 
 LONGEST = 512  # tokens the real model was trained on; the pocket's text encoder carries its own number
 CUT = 4096  # tokens DiffSynth hands on
@@ -22,6 +25,7 @@ CUT = 4096  # tokens DiffSynth hands on
 MOST = {"Qwen-Image": 0, "Qwen-Image-Edit": 1, "Qwen-Image-Edit-2509": 3}
 SIDE = 16  # image px of a token's side; DiffSynth cuts a reference into such squares
 OPEN = "Open it first: PIL.Image.open(path)."
+CONVERT = "Convert it: from workshop.pictures import to_rgb; to_rgb(picture)."
 
 
 def check_prompt(pipe: QwenImagePipeline, prompt: object) -> None:
@@ -171,15 +175,19 @@ def _check_picture(number: int, picture: object, *, auto_resize: bool) -> None:
         raise OSError(
             f"Reference {number} cannot be read ({error}). Its file is damaged: copy it or make it again."
         ) from error
-    if picture.mode != "RGB":
-        raise ValueError(
-            f'Reference {number} must be RGB, got {picture.mode}. Convert it: picture.convert("RGB").'
-        )
+    if picture.mode != "RGB" or picture.has_transparency_data:
+        raise ValueError(f"Reference {number} must be RGB, got {_mode(picture)}. {CONVERT}")
+    if not pictures.is_upright(picture):
+        raise ValueError(f"Reference {number} lies on its side, as its EXIF tag says. {CONVERT}")
     if not auto_resize and (picture.width % SIDE or picture.height % SIDE):
         raise ValueError(
             f"Reference {number} must have sides that are multiples of {SIDE} px, got "
             f"{picture.width}×{picture.height}. Resize it, or pass edit_image_auto_resize=True."
         )
+
+
+def _mode(picture: Image.Image) -> str:
+    return f"{picture.mode} with transparency" if picture.mode == "RGB" else picture.mode
 
 
 def _kind(value: object) -> str:

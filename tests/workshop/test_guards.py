@@ -142,7 +142,7 @@ def test_what_the_model_has_learned_passes(name: str, references: object) -> Non
         (MULTI, [], r"got a list of 0\. Pass edit_image=\[picture\]"),
         (MULTI, [SQUARE] * 4, "takes a list of 1 to 3 reference pictures, got a list of 4"),
         ("Qwen-Image", SQUARE, r"Qwen-Image takes no reference picture, got one .*load_pipeline\(.*Edit"),
-        (EDIT, SQUARE.convert("RGBA"), r'1 must be RGB, got RGBA. Convert it: picture.convert\("RGB"\)'),
+        (EDIT, SQUARE.convert("RGBA"), r"1 must be RGB, got RGBA. Convert it: .*import to_rgb"),
         (MULTI, [SQUARE, SQUARE.convert("L")], "Reference 2 must be RGB, got L"),
         (
             EDIT,

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import io
 import os
 import shutil
@@ -195,13 +196,20 @@ def demand_data(options: argparse.Namespace, profile: profiles.Profile) -> datas
         own = options.dataset_base_path == dataset.DOG
         remedy = "Get it: python -m workshop download dog" if own else "See --dataset_base_path."
         raise TrainingError(f"There is no data set at {files.shorten(folder)}. {remedy}")
-    table = Path(options.dataset_metadata_path or folder / "metadata.csv")
+    table = (
+        folder / "metadata.csv"
+        if options.dataset_metadata_path is None
+        else Path(options.dataset_metadata_path)
+    )
     data = dataset.DataSet(folder, table, options.max_pixels, options.height, options.width)
-    found = dataset.find_problems(data, smallest=profile.size // 4)
-    if found:
-        head = f"Nothing was loaded, because the data set has {len(found)} fault{'s' * (len(found) > 1)}:"
-        raise TrainingError("\n".join([head, *(f"  {one}" for one in found)]))
-    return data
+    found = dataset.inspect(data, smallest=profile.size // 4)
+    if found.problems:
+        count = len(found.problems)
+        head = f"Nothing was loaded, because the data set has {count} fault{'s' * (count > 1)}:"
+        raise TrainingError("\n".join([head, *(f"  {one}" for one in found.problems)]))
+    for note in found.notes:
+        print(f"Note: {note}.")
+    return dataclasses.replace(data, kept=found.rows)
 
 
 def prepare_folder(folder: Path, options: argparse.Namespace, settings: Mapping[str, Any]) -> int:
