@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workshop import loading, profiles, prompts
+from workshop import amounts, loading, profiles, prompts
 
 if TYPE_CHECKING:
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
@@ -122,7 +122,9 @@ def main(argv: list[str]) -> int:
         prog="./scripts/bench", description="Print how long the parts of the workshop take on this machine."
     )
     parser.add_argument("--profile", default="auto", help="mi300x, pocket or auto (the default)")
-    parser.add_argument("--repeats", type=int, default=3, help="runs a part; default %(default)s")
+    parser.add_argument(
+        "--repeats", type=amounts.whole(least=1), default=3, help="runs a part; default %(default)s"
+    )
     options = parser.parse_args(argv)
     try:
         profile = profiles.use(options.profile)

@@ -22,7 +22,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from workshop import files, memory, notebooks, profiles
+from workshop import amounts, files, memory, notebooks, profiles
 from workshop.runner import report
 from workshop.runner.result import NOT_RUN, NotebookRun, read_cells
 from workshop.units import GIB, duration
@@ -209,7 +209,12 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--profile", default="auto", help="mi300x, pocket or auto (the default)")
     parser.add_argument("--output", type=Path, help="folder for the results; otherwise runs/<time>")
-    parser.add_argument("--cell-timeout", type=float, default=CELL_TIMEOUT, help="s; default %(default)g")
+    parser.add_argument(
+        "--cell-timeout",
+        type=amounts.decimal(above=True),
+        default=CELL_TIMEOUT,
+        help="s; default %(default)g",
+    )
     parser.add_argument("--dry-run", action="store_true", help="check the arguments and say what would run")
     options = parser.parse_args(argv)
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")

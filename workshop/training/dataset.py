@@ -132,7 +132,9 @@ def inspect(data: DataSet, *, smallest: int = 32) -> Findings:
         return Findings([f"{table} has no column {name}, {why}" for name in absent], [])
     if rows.empty:
         return Findings([f"{table} has no rows; {form}"], [])
-    problems, done, places = [], {}, {}
+    problems: list[str] = []
+    done: dict[str, list[str]] = {}
+    places: dict[str, list[int]] = {}
     for number, row in enumerate(rows.to_dict("records"), 1):
         name = row["image"].strip()
         changes: list[str] = []

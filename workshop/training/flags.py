@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import runpy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workshop import lora
+from workshop import amounts, lora
 from workshop.training.checkpoint import TrainingError
+from workshop.training.dataset import SIDE
 
 TARGETS = ",".join(lora.TARGETS)  # DiffSynth's own default names another model's layers
 RATES = {"mi300x": 1e-4, "pocket": 2.5e-3}  # a DiT 16 times narrower takes larger steps
@@ -59,6 +60,16 @@ OURS = {
     "sample_seed": Flag("the noise that they start from", 3),
 }
 FLAGS = DIFFSYNTHS | OURS
+# The numbers that a flag takes; one that is out of range is refused before anything is loaded.
+NUMBERS: dict[str, Callable[[str], float]] = {
+    **dict.fromkeys(("dataset_repeat", "num_epochs", "save_steps"), amounts.whole(least=1)),
+    **dict.fromkeys(("height", "width", "max_pixels"), amounts.whole(least=1)),
+    **dict.fromkeys(("dataset_num_workers", "sample_steps"), amounts.whole(least=0)),
+    **dict.fromkeys(("seed", "sample_seed"), amounts.whole(least=0, most=2**63 - 1)),  # as torch takes them
+    "lora_rank": amounts.whole(least=1, most=4096),  # the real DiT is 3,072 wide
+    "learning_rate": amounts.decimal(above=True),
+    "weight_decay": amounts.decimal(),
+}
 # These may change when a run goes on; everything else must be what it was.
 FREE = {"dataset_base_path", "dataset_metadata_path", "dataset_num_workers", "num_epochs", "output_path"}
 FREE |= {"save_steps", "use_gradient_checkpointing", "find_unused_parameters", "profile", *OURS} - {"seed"}
@@ -76,6 +87,8 @@ class Parser(argparse.ArgumentParser):
             return argparse.Action(names, name)  # which belongs to no parser
         flag = FLAGS[name]
         settings |= {"default": flag.default, "help": flag.why, "required": False}
+        if name in NUMBERS:
+            settings["type"] = NUMBERS[name]
         if name == "use_gradient_checkpointing":
             settings["action"] = argparse.BooleanOptionalAction
         elif "action" not in settings and flag.default is not None:
@@ -102,13 +115,45 @@ def make_parser() -> Parser:
     return made
 
 
+def find_faults(options: argparse.Namespace) -> list[str]:
+    """List what is wrong with flags that are right each by itself: what DiffSynth would ignore or mend."""
+    faults = []
+    sides = {"height": options.height, "width": options.width}
+    given = {name: value for name, value in sides.items() if value is not None}
+    if len(given) == 1:
+        (only,) = given
+        other = "width" if only == "height" else "height"
+        faults.append(f"--{only} alone would be ignored. Give --{other}, too, or neither")
+    for name, value in given.items():
+        if value % SIDE:
+            below, above = max(1, value // SIDE) * SIDE, (value // SIDE + 1) * SIDE
+            near = f"{below} or {above}" if below < above and below < value else f"{above}"
+            faults.append(f"--{name} must be a multiple of {SIDE} px, got {value}. The nearest: {near}")
+    if len(given) == 2 and options.max_pixels != FLAGS["max_pixels"].default:
+        faults.append("--max_pixels would be ignored beside --height and --width. Leave it out")
+    if options.lora_base_model != "dit":
+        faults.append(f"--lora_base_model must be dit, got {options.lora_base_model!r}: only it is in memory")
+    if not all(options.lora_target_modules.split(",")):
+        faults.append("--lora_target_modules holds an empty name. Give names with one comma between them")
+    faults += [
+        f"--{name} is empty. Give a path, or leave it out"
+        for name in ("dataset_base_path", "dataset_metadata_path", "output_path", "lora_checkpoint")
+        if getattr(options, name) == ""
+    ]
+    if options.resume and options.restart:
+        faults.append("--resume goes on and --restart deletes. Give one of them")
+    return faults
+
+
 def write_words(flags: Mapping[str, object]) -> list[str]:
-    """Write flags as the words of a command; a switch is its name alone, or nothing.
+    """Write flags as the words of a command; a switch is its name alone, or nothing; None is left out.
 
     >>> write_words({"lora_rank": 8, "resume": True, "restart": False})
     ['--lora_rank', '8', '--resume']
     """
-    given = ((f"--{name}", value) for name, value in flags.items() if value is not False)
+    given = (
+        (f"--{name}", value) for name, value in flags.items() if value is not False and value is not None
+    )
     return [word for name, value in given for word in ([name] if value is True else [name, str(value)])]
 
 

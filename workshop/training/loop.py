@@ -239,11 +239,16 @@ def train(options: argparse.Namespace) -> Path:
     Raises TrainingError if data, folder, disk or memory are not fit for it, Interrupted if asked to stop: the
     steps up to then are saved.
     """
+    faults = flags.find_faults(options)
+    if faults:
+        raise TrainingError("\n  ".join(["Nothing was loaded, because of the flags:", *faults]))
     profile = profiles.use(options.profile, models=False)
     data = demand_data(options, profile)
-    options.learning_rate = options.learning_rate or flags.RATES[profile.name]
+    if options.learning_rate is None:
+        options.learning_rate = flags.RATES[profile.name]
     name = Path(options.dataset_base_path).name
-    folder = Path(options.output_path or checkpoint.home(profile) / name).expanduser().absolute()
+    output = checkpoint.home(profile) / name if options.output_path is None else Path(options.output_path)
+    folder = output.expanduser().absolute()
     settings = {key: value for key, value in vars(options).items() if key not in flags.FREE}
     settings |= {"profile": profile.name, "pictures and prompts": data.content()}
     first = os.environ.get("RANK", "0") == "0"  # accelerate's launcher numbers its processes

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workshop import files, loading, profiles
+from workshop import amounts, files, loading, profiles
 from workshop.pocket.measure import base, dog, family
 from workshop.pocket.measure.pictures import REPORT, VALIDATION
 from workshop.pocket.measure.table import count_missed, write_rows
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m workshop.pocket.measure", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("--prompts", type=int, default=60, help="prompts per language")
+    parser.add_argument("--prompts", type=amounts.whole(least=1), default=60, help="prompts per language")
     parser.add_argument(
         "--validation", action="store_true", help="measure on scenes that the report never uses"
     )

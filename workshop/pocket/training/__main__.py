@@ -29,6 +29,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from workshop import amounts
 from workshop.pocket.training.checkpoint import SHIPPED_DIT, SHIPPED_VAE, load_shipped
 from workshop.pocket.training.export import export
 from workshop.pocket.training.loop import Stage, rank_and_size, train
@@ -70,13 +71,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument(
-        "--minutes", type=float, default=math.inf, help="stop and save after this many minutes"
+        "--minutes",
+        type=amounts.decimal(above=True, endless=True),
+        default=math.inf,
+        help="stop and save after this many minutes",
     )
     parser.add_argument(
-        "--save-every", type=float, default=3, help="minutes between checkpoints, each with a report"
+        "--save-every",
+        type=amounts.decimal(above=True),
+        default=3,
+        help="minutes between checkpoints, each with a report",
     )
-    parser.add_argument("--steps", type=int, help="length of the full run; the learning rate decays over it")
-    parser.add_argument("--rate", type=float, help="peak of the learning rate, in place of the stage's own")
+    parser.add_argument(
+        "--steps",
+        type=amounts.whole(least=1),
+        help="length of the full run; the learning rate decays over it",
+    )
+    parser.add_argument(
+        "--rate",
+        type=amounts.decimal(above=True),
+        help="peak of the learning rate, in place of the stage's own",
+    )
     parser.add_argument(
         "--warm", action="store_true", help="begin with the shipped weights (stages base, vae)"
     )
@@ -96,11 +111,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     stage = STAGES[options.stage](options.folder, options.device)
     if options.warm:
         stage.network.load_state_dict(load_shipped(WARM[options.stage]), strict=False)
-    stage.rate = options.rate or stage.rate
+    stage.rate = stage.rate if options.rate is None else options.rate
     train(
         stage,
         options.folder,
-        steps=options.steps or stage.steps,
+        steps=stage.steps if options.steps is None else options.steps,
         minutes=options.minutes,
         save_every=60 * options.save_every,
     )

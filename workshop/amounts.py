@@ -1,0 +1,60 @@
+"""Numbers that a user gives on a command line: finite and in range, or refused by name.
+
+parser.add_argument("--steps", type=amounts.whole(least=1))
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+
+
+def whole(*, least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return a type for argparse: a whole number from `least` to `most`.
+
+    >>> whole(least=1)("3")
+    3
+    """
+
+    def integer(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"must be {_range(least, most)}, got {text}")
+        return value
+
+    return integer
+
+
+def decimal(
+    *, least: float = 0.0, most: float | None = None, above: bool = False, endless: bool = False
+) -> Callable[[str], float]:
+    """Return a type for argparse: a finite number from `least` to `most`.
+
+    above: the number must be more than `least`
+    endless: infinity is an answer, too
+
+    >>> decimal(above=True)("2.5e-3")
+    0.0025
+    """
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be a number, got {text!r}") from None
+        finite = math.isfinite(value) or (endless and value == math.inf)
+        low = value <= least if above else value < least
+        if not finite or low or (most is not None and value > most):
+            wanted = f"more than {least:g}" if above and most is None else _range(least, most)
+            raise argparse.ArgumentTypeError(f"must be {wanted}{' and finite' * (not finite)}, got {text}")
+        return value
+
+    return number
+
+
+def _range(least: float, most: float | None) -> str:
+    return f"{least:,} or more" if most is None else f"from {least:,} to {most:,}"
