@@ -22,18 +22,11 @@ from presenter.cues import Cue, Fault, Sheet
 from workshop import gallery, notebooks
 from workshop.notebooks import Notebook
 
-SERIES = (
-    "01",
-    "02",
-    "03",
-    "04",
-    "05",
-    "06",
-    "07",
-)  # the seven notebooks; totals are checked only if all are there
+# The seven notebooks; totals are checked only if all are there.
+SERIES = ("01", "02", "03", "04", "05", "06", "07")
 SHORTEST, LONGEST = 60.0, 90.0  # minutes of all cues together
 MUST = 45.0  # minutes of all must cues, at most
-WITH_IDS = (4, 5)  # the notebook format that gave cells ids
+WITH_IDS = (4, 5)  # first format with cell ids
 LONG = 20.0  # s; a cue whose cell runs longer on some machine needs "While it runs"
 
 _CODE = re.compile(r"(`+).+?\1")
@@ -62,15 +55,15 @@ def check(sheets: Sequence[Sheet], books: Sequence[Notebook]) -> list[Fault]:
     """
     by_name = {book.name: book for book in books}
     whole = {sheet.name[:2] for sheet in sheets} & {name[:2] for name in by_name} >= set(SERIES)
-    faults = [fault for book in books for fault in _format(book)]
-    faults += _pairs(sheets, by_name)
+    faults = [fault for book in books for fault in _find_format_faults(book)]
+    faults += _find_unpaired(sheets, by_name)
     for sheet in sheets:
         if sheet.name in by_name:
-            faults += _cells(sheet, by_name[sheet.name])
-            faults += _prose(sheet, by_name, whole=whole)
-        faults += [fault for cue in sheet.cues for fault in _cue(sheet, cue)]
+            faults += _find_cell_faults(sheet, by_name[sheet.name])
+            faults += _find_prose_faults(sheet, by_name, whole=whole)
+        faults += [fault for cue in sheet.cues for fault in _find_cue_faults(sheet, cue)]
     if whole:
-        faults += _sums(sheets)
+        faults += _find_sum_faults(sheets)
     return faults
 
 
@@ -115,7 +108,7 @@ def _lack(folder: Path) -> str:
     return "this is a file, not a folder with a" if folder.exists() else "there is no such folder, and no"
 
 
-def _format(book: Notebook) -> Iterator[Fault]:
+def _find_format_faults(book: Notebook) -> Iterator[Fault]:
     if book.version < WITH_IDS:
         got = ".".join(map(str, book.version))
         remedy = "Open it in JupyterLab and save it, then give its cells speaking ids."
@@ -126,7 +119,7 @@ def _format(book: Notebook) -> Iterator[Fault]:
             yield Fault(book.path, 0, "", what, "Give each cell an id of its own.")
 
 
-def _pairs(sheets: Sequence[Sheet], books: dict[str, Notebook]) -> Iterator[Fault]:
+def _find_unpaired(sheets: Sequence[Sheet], books: dict[str, Notebook]) -> Iterator[Fault]:
     for sheet in sheets:
         if sheet.name not in books:
             remedy = f"Rename the sheet, or add notebooks/{sheet.name}.ipynb"
@@ -136,7 +129,7 @@ def _pairs(sheets: Sequence[Sheet], books: dict[str, Notebook]) -> Iterator[Faul
         yield Fault(books[name].path, 0, "", "there is no cue sheet for this notebook", remedy)
 
 
-def _cells(sheet: Sheet, book: Notebook) -> Iterator[Fault]:
+def _find_cell_faults(sheet: Sheet, book: Notebook) -> Iterator[Fault]:
     """Compare a sheet's cells and their order with the notebook's."""
     ids = [cell.id for cell in book.cells]
     used = Counter(cell for cue in sheet.cues for cell in cue.cells)
@@ -167,7 +160,7 @@ def _nearest(cell: str, ids: list[str]) -> str:
     return f"Is it `{near[0]}`?" if near else "Remove it from the sheet, or put the cell back."
 
 
-def _cue(sheet: Sheet, cue: Cue) -> Iterator[Fault]:
+def _find_cue_faults(sheet: Sheet, cue: Cue) -> Iterator[Fault]:
     for level in cues.LEVELS:
         if cue.priority == "must" and not cue.points.get(level):
             remedy = f"Write a list below ### {level.capitalize()}"
@@ -187,11 +180,11 @@ def _slowest(notebook: str, cell: str) -> float:
     return max((one.seconds for one in found if one), default=0.0)
 
 
-def _prose(sheet: Sheet, books: dict[str, Notebook], *, whole: bool) -> Iterator[Fault]:
+def _find_prose_faults(sheet: Sheet, books: dict[str, Notebook], *, whole: bool) -> Iterator[Fault]:
     for line in _lines(sheet):
-        yield from _placeholders(sheet, line, books)
-        yield from _links(sheet, line, books, whole=whole)
-        yield from _numbers(sheet, line, books[sheet.name])
+        yield from _find_placeholder_faults(sheet, line, books)
+        yield from _find_link_faults(sheet, line, books, whole=whole)
+        yield from _find_typed_numbers(sheet, line, books[sheet.name])
 
 
 def _lines(sheet: Sheet) -> Iterator[ProseLine]:
@@ -209,7 +202,7 @@ def _lines(sheet: Sheet) -> Iterator[ProseLine]:
             yield ProseLine(number, text, cue)
 
 
-def _placeholders(sheet: Sheet, line: ProseLine, books: dict[str, Notebook]) -> Iterator[Fault]:
+def _find_placeholder_faults(sheet: Sheet, line: ProseLine, books: dict[str, Notebook]) -> Iterator[Fault]:
     for kind, name in facts.PLACEHOLDER.findall(line.text):
         try:
             facts.fill(f"{{{kind}:{name}}}", notebook=sheet.name, label="")
@@ -220,17 +213,21 @@ def _placeholders(sheet: Sheet, line: ProseLine, books: dict[str, Notebook]) -> 
             remedy = "Measure it (python -m workshop.pocket.measure), or leave the sentence out."
             yield _at(sheet, line, f"the fact {name} has no value yet", remedy)
         if kind == "runtime":
-            yield from _runtime(sheet, line, books, cell=name)
+            yield from _find_runtime_faults(sheet, line, books, cell=name)
 
 
-def _runtime(sheet: Sheet, line: ProseLine, books: dict[str, Notebook], *, cell: str) -> Iterator[Fault]:
+def _find_runtime_faults(
+    sheet: Sheet, line: ProseLine, books: dict[str, Notebook], *, cell: str
+) -> Iterator[Fault]:
     ids = {one.id for one in books[sheet.name].code}
     ids |= {f"{name[:2]}-{one.id}" for name, book in books.items() for one in book.code}
     if cell not in ids:
         yield _at(sheet, line, f"there is no code cell `{cell}` to run", _nearest(cell, sorted(ids)))
 
 
-def _links(sheet: Sheet, line: ProseLine, books: dict[str, Notebook], *, whole: bool) -> Iterator[Fault]:
+def _find_link_faults(
+    sheet: Sheet, line: ProseLine, books: dict[str, Notebook], *, whole: bool
+) -> Iterator[Fault]:
     for file, cell in _LINK.findall(line.text):
         name = file.removesuffix(".md") if file else sheet.name  # a sheet in another folder is none of these
         if name not in books and "/" not in name and not whole:
@@ -241,7 +238,7 @@ def _links(sheet: Sheet, line: ProseLine, books: dict[str, Notebook], *, whole: 
             yield _at(sheet, line, what, _nearest(cell, ids))
 
 
-def _numbers(sheet: Sheet, line: ProseLine, book: Notebook) -> Iterator[Fault]:
+def _find_typed_numbers(sheet: Sheet, line: ProseLine, book: Notebook) -> Iterator[Fault]:
     """Find typed numbers with several digits or a unit; one from the code of the cue's cells is right."""
     ids = line.cue.cells if line.cue else ()
     code = " ".join(cell.source for cell in book.cells if cell.id in ids)
@@ -253,20 +250,20 @@ def _numbers(sheet: Sheet, line: ProseLine, book: Notebook) -> Iterator[Fault]:
         short = len(re.sub(r"\D", "", match[0])) == 1
         if (short and not unit) or match[0] in SERIES:
             continue
-        if _number(match[0]) not in own:
+        if _parse_number(match[0]) not in own:
             typed = match[0] + (unit[0] if unit else "")
             remedy = "Name a fact ({fact:…}, {runtime:…}), put code into backticks, or leave the number out."
             yield _at(sheet, line, f"the number {typed!r} is typed", remedy)
 
 
-def _number(text: str) -> float | None:
+def _parse_number(text: str) -> float | None:
     try:
         return float(text.replace(",", ""))
     except ValueError:  # a version, as 2.1.12
         return None
 
 
-def _sums(sheets: Sequence[Sheet]) -> Iterator[Fault]:
+def _find_sum_faults(sheets: Sequence[Sheet]) -> Iterator[Fault]:
     every = [cue for sheet in sheets for cue in sheet.cues]
     total = sum(cue.minutes for cue in every)
     must = sum(cue.minutes for cue in every if cue.priority == "must")

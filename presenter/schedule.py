@@ -31,8 +31,8 @@ TREATMENTS = {FULL: "as planned", SHORT: "shortened", CUT: "cut", HOME: "at home
 # What is done to save time, in this order and as far as needed.
 STAGES = (("nice", CUT), ("should", SHORT), ("should", CUT), ("must", SHORT))
 TINY = 1e-6  # minutes; sums of decimals are not exact
-LATE_START = 30.0  # minutes; a larger gap to the start time is taken for another day, not for a late start
-MINUTES = 90.0  # of a talk whose length nobody gave
+LATEST_START = 30.0  # minutes; a larger gap to the start time is taken for another day, not for a late start
+DEFAULT_MINUTES = 90.0  # of a talk whose length nobody gave
 ON_TIME = 0.5  # minutes late or early that count as on time; a running talk is cut only if it is later
 
 CellKey = tuple[str, str]  # notebook, cell id
@@ -51,8 +51,10 @@ class Programme:
     """What can be presented: the cues in order, which cells need which, and how long cells run."""
 
     cues: tuple[Cue, ...]
-    books: tuple[Notebook, ...] = ()  # a cell of a notebook that is not given needs no other
-    seconds: Mapping[CellKey, float] = field(default_factory=dict, hash=False)  # expected of a cell
+    books: tuple[Notebook, ...] = ()  # cells of notebooks left out are taken to need nothing
+    seconds: Mapping[CellKey, float] = field(
+        default_factory=dict, hash=False
+    )  # how long each cell is expected to run
 
     @cached_property
     def needs(self) -> dict[str, tuple[list[str], list[set[int]]]]:
@@ -102,7 +104,7 @@ class Item:
     cue: Cue
     treatment: str  # FULL, SHORT, CUT or HOME
     begins: float  # minutes after the start
-    minutes: float  # that it takes; if it is not presented, those of its silent cells
+    minutes: float  # how long it takes; if it is not presented, how long its silent cells take
     silent: tuple[str, ...]  # ids of its cells that run although it is not presented
     pause: float = 0.0  # minutes of a break just before it
 
@@ -117,7 +119,7 @@ class Plan:
     """A talk cut to a number of minutes."""
 
     programme: Programme
-    minutes: float  # that there are, breaks included
+    minutes: float  # how long the talk may take, breaks included
     level: str = "intermediate"
     start: datetime | None = None
     breaks: tuple[Break, ...] = ()
@@ -135,7 +137,7 @@ class Plan:
         return self.items[-1].begins + self.items[-1].minutes if self.items else 0.0
 
     @property
-    def over(self) -> float:
+    def excess(self) -> float:
         """Minutes by which it is too long; below zero: there is room."""
         return self.total - self.minutes
 
@@ -147,7 +149,7 @@ class Plan:
         if self.start is None:
             return 0.0
         late = (began - self.start.timestamp()) / MINUTE
-        return late if abs(late) <= LATE_START else 0.0
+        return late if abs(late) <= LATEST_START else 0.0
 
     def treatment(self, cue: Cue) -> str:
         """Return a cue's treatment."""
@@ -188,8 +190,8 @@ class Advice:
 
     treatments: Mapping[str, str]  # the changes, by cue name; empty: go on as planned
     late: float  # minutes by which the talk would end late without the changes; below zero: early
-    late_then: float  # the same with the changes
-    behind: float  # minutes behind the plan at this point; below zero: ahead
+    late_if_accepted: float  # the same with the changes
+    behind_now: float  # minutes behind the plan at this point; below zero: ahead
 
     def __str__(self) -> str:
         """Write the advice as one sentence."""
@@ -197,7 +199,9 @@ class Advice:
             rest = "go on as planned" if self.late <= ON_TIME else "nothing is left to cut"
             return f"{_lead(self.late)}: {rest}, finish {_finish(self.late)}."
         done = [_listed(verb, self.treatments, what) for verb, what in (("skip", CUT), ("shorten", SHORT))]
-        return f"{_lead(self.late)}: {', '.join(filter(None, done))}, finish {_finish(self.late_then)}."
+        return (
+            f"{_lead(self.late)}: {', '.join(filter(None, done))}, finish {_finish(self.late_if_accepted)}."
+        )
 
 
 def make_plan(
@@ -225,7 +229,7 @@ def make_plan(
     _check_settings(minutes, level, breaks=breaks)
     treatments = dict.fromkeys(_find_skipped(programme, skip), CUT)
     first = Plan(programme, minutes, level, start, treatments=treatments)
-    fitted = _fit(first, over=lambda one: one.over + sum(breaks))
+    fitted = _fit(first, excess=lambda one: one.excess + sum(breaks))
     needed = fitted.total + sum(breaks)
     if needed > minutes + TINY:
         raise TooLong(_explain_too_long(minutes, needed, skip=skip), by=needed - minutes)
@@ -245,35 +249,36 @@ def replan(plan: Plan, *, elapsed: float, position: str, spent: float | None = N
     place = plan.items.index(here)
     spent = min(max(0.0, elapsed - here.begins), here.minutes) if spent is None else spent
 
-    def over(plan: Plan) -> float:
-        """Return the minutes after the start at which this cue is over; if it was cut, its silent cells."""
+    def cue_end(plan: Plan) -> float:
+        """Return the minutes after the start at which this cue ends, or its silent cells if it was cut."""
         minutes = here.minutes if here.kept else plan.items[place].minutes
         return elapsed + max(0.0, minutes - spent)
 
-    def late(plan: Plan) -> float:  # what is over can no longer be shortened
+    def late(plan: Plan) -> float:
+        """Return the minutes by which the talk ends late; earlier cues can no longer be shortened."""
         rest = sum(item.pause + item.minutes for item in plan.items[place + 1 :])
-        return over(plan) + rest - plan.minutes
+        return cue_end(plan) + rest - plan.minutes
 
     to_come = [item.cue.name for item in plan.items[place + 1 :]]
-    shorter = _fit(plan, over=late) if late(plan) > ON_TIME else plan
+    shorter = _fit(plan, excess=late) if late(plan) > ON_TIME else plan
     changed = {name: shorter.treatments[name] for name in to_come if _differ(plan, shorter, name)}
-    return Advice(changed, late(plan), late(shorter), behind=over(plan) - here.begins - here.minutes)
+    return Advice(changed, late(plan), late(shorter), behind_now=cue_end(plan) - here.begins - here.minutes)
 
 
 def _differ(one: Plan, other: Plan, name: str) -> bool:
     return one.treatments.get(name) != other.treatments.get(name)
 
 
-def _fit(plan: Plan, *, over: Callable[[Plan], float]) -> Plan:
+def _fit(plan: Plan, *, excess: Callable[[Plan], float]) -> Plan:
     """Shorten a plan until it fits its time or nothing is left to shorten.
 
-    Each change is one of the first stage that saves time. An early stage may save time only after a change of
-    a later one: a cue that is cut may no longer need the cells of another.
+    Try the stages in order and start again after each change: cutting a cue can make another's cells
+    needless.
 
-    over: returns the minutes by which a plan is too long
+    excess: returns the minutes by which a plan is too long
     """
-    while over(plan) > TINY:
-        changed = (_shorten_one(plan, priority, how, over=over) for priority, how in STAGES)
+    while excess(plan) > TINY:
+        changed = (_shorten_one(plan, priority, how, excess=excess) for priority, how in STAGES)
         shorter = next(filter(None, changed), None)
         if shorter is None:
             break
@@ -281,10 +286,10 @@ def _fit(plan: Plan, *, over: Callable[[Plan], float]) -> Plan:
     return plan
 
 
-def _shorten_one(plan: Plan, priority: str, how: str, *, over: Callable[[Plan], float]) -> Plan | None:
+def _shorten_one(plan: Plan, priority: str, how: str, *, excess: Callable[[Plan], float]) -> Plan | None:
     """Change one cue of a priority; None if no change saves anything.
 
-    If some change alone is enough, the one of these that saves least is made; else the one that saves most.
+    Make the smallest change that suffices; if none does, the largest.
     Of two that save the same, the later cue is changed.
     """
     tried = [
@@ -292,11 +297,11 @@ def _shorten_one(plan: Plan, priority: str, how: str, *, over: Callable[[Plan], 
         for item in reversed(plan.items)
         if item.cue.priority == priority and item.kept
     ]
-    saving = [one for one in tried if over(one) < over(plan) - TINY]
-    enough = [one for one in saving if over(one) <= TINY]
+    saving = [one for one in tried if excess(one) < excess(plan) - TINY]
+    enough = [one for one in saving if excess(one) <= TINY]
     if enough:
-        return max(enough, key=over)
-    return min(saving, key=over, default=None)
+        return max(enough, key=excess)
+    return min(saving, key=excess, default=None)
 
 
 def _find_skipped(programme: Programme, words: Sequence[str]) -> set[str]:
@@ -406,7 +411,7 @@ def format_timetable(plan: Plan, *, titles: Mapping[str, str] | None = None) -> 
             sheet = item.cue.sheet
             lines.append(f"\n{(titles or {}).get(sheet, sheet)}")
         lines.append(_row(plan, item))
-    rest = f"{_time(plan, plan.total)}        End, {_finish(plan.over)}"
+    rest = f"{_time(plan, plan.total)}        End, {_finish(plan.excess)}"
     return "\n".join([*lines, "", rest, *_left_out(plan)])
 
 
@@ -438,7 +443,7 @@ def main(argv: list[str]) -> int:
     """Plan from the command line; ends with 1 if the time is too short."""
     parser = argparse.ArgumentParser(prog="presenter plan", description="Cut the talk to fit and print it.")
     parser.add_argument(
-        "--minutes", type=float, default=MINUTES, help="from start to end; default %(default)g"
+        "--minutes", type=float, default=DEFAULT_MINUTES, help="from start to end; default %(default)g"
     )
     parser.add_argument("--level", choices=cues.LEVELS, default="intermediate")
     parser.add_argument("--start", type=parse_time, help="as 10:00; if left out, times count from 0:00")

@@ -1,4 +1,4 @@
-"""The notebooks: where they are, and what is in their cells. The only reader of .ipynb.
+"""The notebooks: where they are, and what is in their cells. This is the packages' only reader of .ipynb.
 
 nbformat is imported when a notebook is read, because it takes more than a second; finding them is quick.
 """
@@ -26,7 +26,7 @@ class Track:
 
     name: str
     folder: Path
-    pattern: str  # of their files' names
+    pattern: str  # what their file names match
 
 
 TALK = Track("talk", FOLDER, "[0-9]*.ipynb")
@@ -124,7 +124,7 @@ def read(path: Path) -> Notebook:
 
     Raises ValueError, with the file and what to do, for one that cannot be read or is no notebook.
     """
-    raw = load(path)
+    raw = load_raw(path)
     try:
         return _parse(path, raw)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -157,8 +157,8 @@ def read_all(folder: Path = FOLDER) -> list[Notebook]:
     return [read(path) for path in find(folder=folder)]
 
 
-def load(path: Path) -> NotebookNode:
-    """Read a notebook's file for a program that writes another one: nothing is converted or repaired.
+def load_raw(path: Path) -> NotebookNode:
+    """Return the JSON unchanged, for programs that write a copy; nbformat only joins the lines of a text.
 
     Raises ValueError, with the file and what to do, for one that cannot be read or has another format than 4.
     """

@@ -81,9 +81,9 @@ def describe_clock(view: View) -> PagePart:
     """Return the clocks, the expected end and the advice, as text."""
     talk = view.talk
     if not talk.running:
-        over = clock(talk.elapsed(now=view.now) / MINUTE) if talk.began is not None else clock(0)
+        elapsed = clock(talk.elapsed(now=view.now) / MINUTE) if talk.began is not None else clock(0)
         return {
-            "elapsed": over,
+            "elapsed": elapsed,
             "left": clock(view.plan.minutes),
             "ends": "",
             "pace": "",
@@ -205,19 +205,19 @@ def describe_time(view: View) -> PagePart:
     spent = view.talk.spent(now=view.now).get(view.here.cue.name, 0.0)
     planned = view.here.minutes if view.here.kept else 0.0
     text = f"{clock(spent / MINUTE)} of {clock(planned)}" if planned else clock(spent / MINUTE)
-    return {"text": text, "over": bool(planned) and spent > planned * MINUTE}
+    return {"text": text, "exceeded": bool(planned) and spent > planned * MINUTE}
 
 
 def describe_cells(view: View) -> PagePart:
     """Return the current cue's code cells with their states, and the cell to run next with its code.
 
-    A cell that failed stays the next one, to be repaired, until its cue's fallback is on the projector.
+    A failed cell stays next until you show its fallback.
     """
     states = {(run.notebook, run.cell): run.state for run in view.kernels.runs if _present(view, run)}
     here = _code(view, view.here.cue)
     cells = [{"id": cell, "state": states.get((sheet, cell), "")} for sheet, cell in here]
-    over = set(states.values()) if view.talk.staged == view.here.cue.name else {"done", "running"}
-    todo = [key for key in here if states.get(key) not in over]
+    settled = set(states.values()) if view.talk.staged == view.here.cue.name else {"done", "running"}
+    todo = [key for key in here if states.get(key) not in settled]
     if not todo and view.following:
         todo = _code(view, view.following.cue)
     return {"cells": cells, "next": _cell(view, *todo[0]) if todo else None}
@@ -228,8 +228,8 @@ def _code(view: View, cue: Cue) -> list[tuple[str, str]]:
     return [key for cell in cue.cells if (key := (cue.sheet, cell)) in view.material.source]
 
 
-def find_needs(view: View) -> tuple[float | None, float]:
-    """Return the memory that the next cell needs and that its kernel holds now, both as rehearsed, in GiB."""
+def find_memory(view: View) -> tuple[float | None, float]:
+    """Return GiB at rehearsal: of the next cell, of the cell last run in its kernel."""
     cell = describe_cells(view)["next"]
     if cell is None:
         return None, 0.0

@@ -20,7 +20,7 @@ from typing import Any
 from presenter import cues, schedule
 from presenter.console import addresses, phone
 from presenter.material import Material
-from presenter.schedule import MINUTES
+from presenter.schedule import DEFAULT_MINUTES
 from workshop import notebooks
 from workshop.files import REPO
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     options = collect_options(ours)
     try:
         material = Material.read(ours.cues, ours.notebooks)
-        material.plan({"minutes": MINUTES} | options, level=options.get("level", cues.LEVELS[0]))
+        material.plan({"minutes": DEFAULT_MINUTES} | options, level=options.get("level", cues.LEVELS[0]))
         arguments = make_arguments(ours, options)
     except ValueError as error:
         print(f"presenter lab: {error}", file=sys.stderr)
@@ -55,7 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
         description="Open JupyterLab with the presenter's second screen. Other arguments go to JupyterLab.",
         allow_abbrev=False,
     )
-    made.add_argument("--minutes", type=float, help=f"from start to end; default {MINUTES:g}")
+    made.add_argument("--minutes", type=float, help=f"from start to end; default {DEFAULT_MINUTES:g}")
     made.add_argument("--level", choices=cues.LEVELS, help="default intermediate")
     made.add_argument("--start", type=schedule.parse_time, help="as 10:00; the room's clock does not wait")
     made.add_argument("--break", type=float, action="append", dest="breaks", metavar="MINUTES")
@@ -101,7 +101,7 @@ def collect_options(ours: argparse.Namespace) -> dict[str, Any]:
     }
     if ours.start:
         given["start"] = ours.start.isoformat()
-    return {"minutes": MINUTES} | given if given else {}
+    return {"minutes": DEFAULT_MINUTES} | given if given else {}
 
 
 def make_arguments(ours: argparse.Namespace, options: dict[str, Any]) -> list[str]:

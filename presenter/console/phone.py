@@ -44,7 +44,7 @@ SHOWN = {
     "talk": ("state", "pause"),
     "clock": ("elapsed", "left", "ends", "pace", "late", "sentence"),
     "now": ("title", "where", "say_html", "points"),
-    "time": ("text", "over"),
+    "time": ("text", "exceeded"),
     "next": ("name", "title", "minutes", "pause"),
     "run": ("cell", "state", "seconds", "expected"),
     "alarm": ("title", "html"),
@@ -120,8 +120,8 @@ class Phone:
         port: 0: any that is free; once open, it stays the same
         """
         self.board, self.view, self.act, self.port, self.clock = board, view, act, port, clock
-        self.address = ""  # the address in the QR code; "" if no phone can reach this machine
-        self.bound = ""  # the address of this machine on which the page is open
+        self.shown_address = ""  # the address in the QR code; "" if no phone can reach this machine
+        self.bound_address = ""  # the address of this machine on which the page is open
         self.trouble = ""  # why no phone can reach this machine
         self.server: httpserver.HTTPServer | None = None
         self.renew()
@@ -138,26 +138,27 @@ class Phone:
     def listen(self, address: str = "") -> None:
         """Open the page with a new key on an address, and close it where it was open before.
 
-        address: this machine's own, or that of the laptop from which an ssh tunnel comes; "": find one
+        address: an address of this machine, or the laptop's at the other end of an ssh tunnel; empty:
+            choose one
 
         Raises ValueError for an address of no local network, OSError if the port cannot be had there.
         """
         own = addresses.list_addresses()
-        kind = "" if address else addresses.find_obstacle()
-        found = addresses.check_local(address) if address else (own[0] if own and not kind else "")
+        obstacle = "" if address else addresses.find_obstacle()
+        found = addresses.check_local(address) if address else (own[0] if own and not obstacle else "")
         self._bind(found if found in own else addresses.LOOPBACK)
-        self.address, self.trouble = found, "" if found else addresses.explain_obstacle(kind)
+        self.shown_address, self.trouble = found, "" if found else addresses.explain_obstacle(obstacle)
         self.renew()
 
     def _bind(self, address: str) -> None:
-        if address == self.bound:
+        if address == self.bound_address:
             return
         sockets = netutil.bind_sockets(self.port, address, family=socket.AF_INET)
         if self.server:
             self.server.stop()
         self.server = httpserver.HTTPServer(make_application(self), **LIMITS)
         self.server.add_sockets(sockets)
-        self.bound, self.port = address, sockets[0].getsockname()[1]
+        self.bound_address, self.port = address, sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         """Make the key invalid and close every connection."""
@@ -169,7 +170,7 @@ class Phone:
     @property
     def host(self) -> str:
         """The only Host by which the page can be asked for."""
-        return f"{self.address or 'localhost'}:{self.port}"
+        return f"{self.shown_address or 'localhost'}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -184,10 +185,12 @@ class Phone:
             "drives": self.act is not None,
             "until": datetime.fromtimestamp(self.key.until).strftime("%H:%M") if valid else "",
             "url": self.url if valid else "",
-            "code": draw_code(self.url) if valid and self.address else None,
+            "code": draw_code(self.url) if valid and self.shown_address else None,
             "trouble": self.trouble,
-            "tunnel": "" if self.address == self.bound else addresses.write_tunnel(self.address, self.port),
-            "address": self.address,
+            "tunnel": ""
+            if self.shown_address == self.bound_address
+            else addresses.write_tunnel(self.shown_address, self.port),
+            "address": self.shown_address,
             "addresses": addresses.list_addresses(),
         }
 
@@ -249,8 +252,8 @@ class Keyed(web.RequestHandler):
         asked, key = self.request, self.path_args[0] if self.path_args else ""
         origin = asked.headers.get("Origin")
         own = origin == f"http://{self.phone.host}" or (origin is None and asked.method != "POST")
-        by_name = asked.headers.get_list("Host") == [self.phone.host]
-        if not (self.phone.opens(key) and by_name and own):
+        host_ok = asked.headers.get_list("Host") == [self.phone.host]
+        if not (self.phone.opens(key) and host_ok and own):
             raise web.HTTPError(403)
 
     def get(self, *_: str) -> Awaitable[None] | None:
@@ -328,7 +331,7 @@ class KeyedAct(Keyed):
     """Next and pause, where they are allowed."""
 
     def post(self, *_: str) -> None:
-        """Do what the JSON object in the body asks for; answer with what would be right if it cannot be."""
+        """Do what the JSON object in the body asks for; if refused, answer with what is allowed."""
         if self.phone.act is None:
             return self.answer(403, "This phone can only look.")
         try:

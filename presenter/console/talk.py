@@ -14,7 +14,7 @@ from presenter.console.view import View
 from presenter.journal import Act, Journal
 from presenter.kernels import Kernels, Run, Tail
 from presenter.material import Material
-from presenter.schedule import FULL, MINUTES
+from presenter.schedule import DEFAULT_MINUTES, FULL
 from workshop import files, gallery
 from workshop.memory import Reading
 
@@ -54,7 +54,7 @@ class Console:
             self.kernels.see(event)
 
     def _plan(self, options: Mapping[str, Any]) -> None:
-        planned = dict(options) or dict(self.journal.talk.plan) or {"minutes": MINUTES}
+        planned = dict(options) or dict(self.journal.talk.plan) or {"minutes": DEFAULT_MINUTES}
         level = planned.pop("level", self.journal.talk.level)
         self.base = self.material.plan(planned, level=level)
         if options or not self.journal.talk.plan:
@@ -115,7 +115,7 @@ class Console:
         show("alarm", guide.describe_alarm(view))
         show("outline", guide.describe_outline(view))
         show("stage", guide.describe_stage(view) | {"picture_words": self._picture_words(view)})
-        need, held = guide.find_needs(view)
+        need, held = guide.find_memory(view)
         show("memory", card.describe_memory(*self.memory, need_gib=need, held_gib=held))
 
     def _show(self, name: str, part: Any) -> None:

@@ -70,7 +70,7 @@ def write_student_notebooks(books: Sequence[Path], *, into: Path) -> list[Path]:
     into.mkdir(exist_ok=True)
     written = []
     for path in books:
-        made = strip_notebook(notebooks.load(path))
+        made = strip_notebook(notebooks.load_raw(path))
         try:
             nbformat.validate(made)
         except nbformat.ValidationError as error:
@@ -115,7 +115,7 @@ def write_slides(material: Material, books: Sequence[Path], *, into: Path) -> li
     into.mkdir(exist_ok=True)
     written = []
     for path in (one for one in books if one.stem in material.sheet_of):
-        book = notebooks.load(path)
+        book = notebooks.load_raw(path)
         cells = [_slide(cell) for cell in book["cells"] if not _added(cell)]
         written.append(into / f"{path.stem}.html")
         _write(written[-1], deck.make_deck({**book, "cells": cells}, material.sheet_of[path.stem], material))

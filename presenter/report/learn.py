@@ -47,7 +47,7 @@ def learn_minutes(reports: Sequence[TalkReport]) -> dict[str, float]:
     returns: the new minutes by cue name
     """
     took = [
-        (row.cue, row.talk)
+        (row.cue, row.talked)
         for report in reports
         for row in report.presented
         if _counts(row) and (report.talk.ended or row.cue.name != report.talk.cue)
@@ -65,7 +65,7 @@ def _round(minutes: float, cue: Cue) -> float:
 
 def _counts(row: Row) -> bool:
     whole = row.item.treatment == row.treatment == FULL and not row.errors
-    return whole and HURRIED * row.cue.least <= row.talk <= DRAGGED * row.cue.minutes
+    return whole and HURRIED * row.cue.least <= row.talked <= DRAGGED * row.cue.minutes
 
 
 def write_back(reports: Sequence[TalkReport], *, label: str) -> list[str]:

@@ -47,7 +47,7 @@ MOST = 12  # slow cells that are listed; the table of cells has all
 
 def make_page(report: TalkReport) -> str:
     """Write the page."""
-    longest = max([1.0, *(max(row.planned, row.took) for row in report.rows)])
+    longest = max([1.0, *(max(row.planned, row.spent) for row in report.rows)])
     changes = learn.list_changes(report.material, learn.learn_minutes([report]))
     kinds = {moment.kind for moment in report.moments}
     return render.fill_template(
@@ -64,7 +64,7 @@ def make_page(report: TalkReport) -> str:
         ],
         sheets=list(_list_sheets(report)),
         planned=sum(row.planned for row in report.rows),
-        took=sum(row.took for row in report.rows),
+        took=sum(row.spent for row in report.rows),
         titles={row.cue.name: row.cue.title for row in report.rows},
         slow=find_slow(report)[:MOST],
         changes=changes,

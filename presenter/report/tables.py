@@ -28,7 +28,7 @@ def tabulate_cues(*reports: TalkReport) -> pd.DataFrame:
         for row in report.rows:
             cue, came = row.cue, row.began is not None
             names = (report.name, cue.name, cue.sheet, cue.title, cue.priority, TREATMENTS[row.treatment])
-            minutes = (row.took, row.beyond, row.questions, row.breaks) if came else (None,) * 4
+            minutes = (row.spent, row.beyond, row.questions, row.breaks) if came else (None,) * 4
             staged = "yes" if row.staged else "no"
             rows.append((*names, row.planned, *minutes, _stamp(row.began), row.errors, staged))
     return pd.DataFrame(rows, columns=list(CUES)).astype(CUES)

@@ -16,7 +16,7 @@ from presenter.cues import Cue
 from presenter.journal import Act, Stretch, Talk
 from presenter.kernels import FAILURES, Kernels, Run, Tail
 from presenter.material import Material
-from presenter.schedule import CUT, MINUTES, Item, Plan, Programme
+from presenter.schedule import CUT, DEFAULT_MINUTES, Item, Plan, Programme
 from workshop import files
 from workshop.units import MINUTE, clock
 
@@ -29,9 +29,9 @@ class Row:
     """One cue: what was planned, and what became of it."""
 
     item: Item  # its place in the plan that the talk began with
-    treatment: str  # in the end, as presenter.schedule names them
+    treatment: str  # the last one: FULL, SHORT, CUT or HOME of presenter.schedule
     began: float | None  # s since 1970, when the talk first came to it; None if it never did
-    talk: float  # minutes, without questions and breaks
+    talked: float  # minutes, without questions and breaks
     questions: float
     breaks: float
     errors: int  # of its cells
@@ -48,14 +48,14 @@ class Row:
         return self.item.minutes if self.item.kept else 0.0
 
     @property
-    def took(self) -> float:
+    def spent(self) -> float:
         """The minutes that it took, without breaks, which are planned apart."""
-        return self.talk + self.questions
+        return self.talked + self.questions
 
     @property
     def beyond(self) -> float:
         """The minutes that it took more than planned; below zero: fewer."""
-        return self.took - self.planned
+        return self.spent - self.planned
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ class TalkReport:
     def course(self) -> list[tuple[float, float]]:
         """How late the talk was: pairs of minutes since its beginning and minutes behind its first plan.
 
-        There is a point for each cue at which the talk arrived going forwards, and one for the end. A break
-        is no delay, early or late; the minutes by which the breaks exceed all planned ones are.
+        There is a point for each cue at which the talk arrived going forwards, and one for the end.
+        Breaks do not count as delay, except the minutes beyond all planned breaks together.
         """
         points, latest = [], -1.0
         for began, row in sort_by_time(self.presented):
@@ -241,11 +241,13 @@ def _find_last_sign(acts: Sequence[Act], kernels: Kernels, *, since: float) -> f
 
 def _make_first_plan(talk: Talk, material: Material) -> tuple[Plan, str]:
     """Make the plan that the talk began with; if the sheets no longer allow it, an uncut one and a note."""
-    options = dict(talk.plan) or {"minutes": MINUTES}
+    options = dict(talk.plan) or {"minutes": DEFAULT_MINUTES}
     try:
         return material.plan(options, level=talk.level), ""
     except ValueError as error:
-        plan = Plan(Programme(material.cues, material.books), options.get("minutes", MINUTES), talk.level)
+        plan = Plan(
+            Programme(material.cues, material.books), options.get("minutes", DEFAULT_MINUTES), talk.level
+        )
         return plan, f"The cue sheets have changed, and its plan cannot be made any more ({error})"
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from workshop import prompts
-from workshop.files import REPO
+from workshop import notebooks, prompts
 
 
 def source(name: str, cell: str) -> str:
-    cells = json.loads((REPO / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
-    return next("".join(one["source"]) for one in cells if one["id"] == cell)
+    cells = notebooks.read(notebooks.FOLDER / f"{name}.ipynb").cells
+    return next(one.source for one in cells if one.id == cell)
 
 
 def test_the_workshops_own_prompts_are_in_the_notebooks_word_for_word() -> None:

@@ -195,7 +195,7 @@ def test_ids_are_unique_and_mean_something(path: Path) -> None:
 
 @each_notebook
 def test_the_kernel_is_plain_python(path: Path) -> None:
-    assert notebooks.load(path)["metadata"]["kernelspec"]["name"] == "python3"
+    assert notebooks.load_raw(path)["metadata"]["kernelspec"]["name"] == "python3"
     assert notebooks.read(path).version == (4, 5)
 
 

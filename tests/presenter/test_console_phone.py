@@ -339,7 +339,7 @@ def test_move_to_another_address_keeps_the_port_and_closes_the_old_one(
     monkeypatch.setattr(addresses, "list_addresses", lambda: ["10.0.0.7"])
     monkeypatch.setattr(addresses, "LOOPBACK", "127.0.0.2")
     looking.do(lambda: looking.phone.listen("10.0.0.9"))
-    assert (looking.phone.port, looking.phone.bound) == (port, "127.0.0.2")
+    assert (looking.phone.port, looking.phone.bound_address) == (port, "127.0.0.2")
     assert looking.key != old and looking.phone.host == f"10.0.0.9:{port}"
     with pytest.raises(ConnectionRefusedError):
         looking.ask("GET", "/")
@@ -380,7 +380,7 @@ def placed(monkeypatch: pytest.MonkeyPatch, *, kind: str, own: list[str]) -> Pho
     monkeypatch.setattr(addresses, "find_obstacle", lambda: kind)
     monkeypatch.setattr(addresses, "list_addresses", lambda: own)
     made = Phone(pages.Board(), view=lambda: None, port=8899)
-    monkeypatch.setattr(made, "_bind", lambda address: setattr(made, "bound", address))
+    monkeypatch.setattr(made, "_bind", lambda address: setattr(made, "bound_address", address))
     made.listen()
     return made
 
@@ -388,26 +388,26 @@ def placed(monkeypatch: pytest.MonkeyPatch, *, kind: str, own: list[str]) -> Pho
 def test_laptop_on_the_desk_is_open_on_its_own_address_only(monkeypatch: pytest.MonkeyPatch) -> None:
     made = placed(monkeypatch, kind="", own=["192.168.1.20", "10.8.0.2"])
     part = made.describe()
-    assert (made.bound, part["trouble"], part["tunnel"]) == ("192.168.1.20", "", "")
+    assert (made.bound_address, part["trouble"], part["tunnel"]) == ("192.168.1.20", "", "")
     assert part["url"] == f"http://192.168.1.20:8899/{made.key.secret}/" and part["code"]
 
 
 def test_cloud_instance_stays_on_the_loopback_and_offers_the_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
     made = placed(monkeypatch, kind="a cloud instance (digitalocean)", own=["10.108.0.4"])
     part = made.describe()
-    assert made.bound == addresses.LOOPBACK and part["code"] is None
+    assert made.bound_address == addresses.LOOPBACK and part["code"] is None
     assert part["trouble"].startswith("This machine is a cloud instance (digitalocean): it has no address")
     assert "LAPTOP:8899:127.0.0.1:8899" in part["tunnel"]
     made.listen("192.168.1.20")  # the laptop's
     part = made.describe()
-    assert made.bound == addresses.LOOPBACK and part["trouble"] == ""
+    assert made.bound_address == addresses.LOOPBACK and part["trouble"] == ""
     assert part["url"].startswith("http://192.168.1.20:8899/") and part["code"]
     assert shlex.split(part["tunnel"])[:4] == ["ssh", "-N", "-L", "192.168.1.20:8899:127.0.0.1:8899"]
 
 
 def test_machine_without_a_local_address_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     made = placed(monkeypatch, kind="", own=[])
-    assert made.bound == addresses.LOOPBACK
+    assert made.bound_address == addresses.LOOPBACK
     assert made.describe()["trouble"].startswith("This machine is in no local network")
 
 

@@ -32,7 +32,7 @@ def test_nothing_is_learnt_from_a_cue_that_was_not_simply_presented(
     ]
     events = ran("breaks", 2, 1, error="ValueError")
     report = talk.read(hold(tmp_path / "talk", *acts, events=events), own_material)
-    by_name = {one.cue.name: one.took for one in report.presented}
+    by_name = {one.cue.name: one.spent for one in report.presented}
     assert by_name["01-hello"] < 0.5  # clicked through
     assert (
         row(report, "01-slow").treatment == "short" and row(report, "01-breaks").errors

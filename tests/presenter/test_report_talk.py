@@ -23,8 +23,8 @@ def test_minutes_of_each_cue_are_split_into_talk_question_and_break(
     folder = hold(tmp_path / "talk", begin(), go(2, "01-slow"), *pauses, act(16, "end"))
     report = talk.read(folder, material)
     slow = row(report, "01-slow")
-    assert (slow.planned, slow.talk, slow.questions, slow.breaks) == (3.0, 3.0, 1.0, 10.0)
-    assert (slow.took, slow.beyond) == (4.0, 1.0)
+    assert (slow.planned, slow.talked, slow.questions, slow.breaks) == (3.0, 3.0, 1.0, 10.0)
+    assert (slow.spent, slow.beyond) == (4.0, 1.0)
     assert row(report, "01-breaks").began is None
     assert [(one.kind, one.text) for one in report.moments if one.kind in ("question", "break")] == [
         *(("question", "Question of 1:00"), ("break", "Break of 10:00"))

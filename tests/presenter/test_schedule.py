@@ -56,7 +56,7 @@ TALK = [
 def test_talk_that_fits_is_not_cut() -> None:
     done = make_plan(TALK, minutes=19)
     assert set(treated(done).values()) == {FULL, schedule.HOME}
-    assert (done.total, done.over) == (19, 0)
+    assert (done.total, done.excess) == (19, 0)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_talk_that_is_about_on_time_goes_on_as_planned(elapsed: float, said: str
 
 def test_time_spent_on_a_cue_counts_from_its_planned_beginning_if_nothing_is_known() -> None:
     done = make_plan(TALK, minutes=19)
-    assert [replan(done, elapsed=at, position="01-extra").behind for at in (1, 2, 3, 5, 6)] == [
+    assert [replan(done, elapsed=at, position="01-extra").behind_now for at in (1, 2, 3, 5, 6)] == [
         -1,
         0,
         0,
@@ -335,7 +335,7 @@ def test_plan_fits_or_is_as_much_too_long_as_it_says(drawn: tuple[dict[str, Any]
         assert caught.value.by > 0
         done = make_plan(**talk, minutes=minutes + caught.value.by)
         assert done.total == pytest.approx(minutes + caught.value.by, abs=NEAR)
-    assert done.over <= NEAR
+    assert done.excess <= NEAR
 
 
 @quick
@@ -416,7 +416,7 @@ def test_breaks_are_held_in_full_and_inside_the_talk(
         return
     assert sorted(one.minutes for one in done.breaks) == sorted(breaks)
     assert sum(item.pause for item in done.items) == sum(breaks)
-    assert done.items[0].pause == 0 and done.over <= NEAR
+    assert done.items[0].pause == 0 and done.excess <= NEAR
 
 
 @quick
@@ -438,8 +438,8 @@ def test_advice_is_what_happens_when_it_is_accepted_and_undo_takes_it_back(
     advice = replan(done, **now)
     followed = done.accept(advice)
     again = replan(followed, **now)
-    assert again.late == pytest.approx(advice.late_then, abs=NEAR)
-    assert advice.late_then <= max(schedule.ON_TIME, advice.late) + NEAR
+    assert again.late == pytest.approx(advice.late_if_accepted, abs=NEAR)
+    assert advice.late_if_accepted <= max(schedule.ON_TIME, advice.late) + NEAR
     assert not again.treatments  # once is enough
     changed = {item.cue.name: item.cue for item in done.items[place + 1 :]}
     for name, how in advice.treatments.items():

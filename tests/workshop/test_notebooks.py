@@ -109,7 +109,7 @@ def test_nothing_is_repaired_when_a_file_is_read(tmp_path: Path, write_notebook:
     raw = json.loads(path.read_text(encoding="utf-8"))
     raw["cells"][1]["id"] = raw["cells"][0]["id"]
     path.write_text(json.dumps(raw), encoding="utf-8")
-    assert notebooks.load(path) == raw
+    assert notebooks.load_raw(path) == raw
 
 
 @pytest.mark.parametrize(

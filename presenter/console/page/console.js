@@ -71,7 +71,7 @@ const show = {
 
   time(part) {
     $("spent").textContent = `· ${part.text}`;
-    $("spent").classList.toggle("late", part.over);
+    $("spent").classList.toggle("late", part.exceeded);
   },
 
   cells(part) {

@@ -39,7 +39,7 @@ const show = {
 
   time(part) {
     $("spent").textContent = `· ${part.text}`;
-    $("spent").classList.toggle("late", part.over);
+    $("spent").classList.toggle("late", part.exceeded);
   },
 
   next(part) {
