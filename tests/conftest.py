@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,15 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WORKSHOP_PICTURES", str(tmp_path / "pictures"))
     monkeypatch.setenv("WORKSHOP_CHECKPOINTS", str(tmp_path / "checkpoints"))
     monkeypatch.delenv("WORKSHOP_TRAINING_OF", raising=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_pipeline_left() -> Iterator[None]:
+    """Free what a test file loaded: which file comes next in this process depends on the machine's cores."""
+    yield
+    loading = sys.modules.get("workshop.loading")
+    if loading is not None and loading.loaded():
+        loading.free()
 
 
 @pytest.fixture(scope="session")
