@@ -221,7 +221,8 @@ def _open(path: Path) -> Image.Image:
 
     try:
         with Image.open(path) as image:
-            return image.copy()  # reads all of it
+            image.load()  # all of it: a picture that is cut short opens well
+            return pictures.to_rgb(image)
     except (OSError, SyntaxError, ValueError) as error:
         raise OSError(f"{path} is not a whole picture ({error}). Delete it, or make it again.") from error
 

@@ -156,6 +156,17 @@ def test_the_gallery_saves_and_shows_upright(
     assert gallery.load("mine").size == (64, 96)
 
 
+def test_a_picture_that_somebody_put_among_those_of_the_gallery_is_loaded_upright(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(profiles, "_current", MACHINE)
+    folder = gallery.folder()
+    folder.mkdir(parents=True)
+    lying(tmp_path / "phone.jpg").rename(folder / "mine.png")
+    assert gallery.load("mine").size == (64, 96)
+    assert "it was turned upright" in capsys.readouterr().out
+
+
 def test_a_grid_takes_any_collection_of_pictures_and_names_what_is_none(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import __version__, files
+from workshop import __version__, files, pictures
 from workshop.runner.result import NOT_RUN, CellRun, NotebookRun
 from workshop.units import GIB, duration
 
@@ -173,13 +173,13 @@ def _picture(path: Path, *, root: Path) -> Picture:
     from PIL import Image
 
     with Image.open(path) as image:
-        image.load()
+        seen = pictures.to_rgb(image, tell=str)  # a note has no place beside the picture
     facts = image.info
     prompt = str(facts.get("prompt", path.stem))
     made = [f"{key} {facts[key]}" for key in ("seed", "num_inference_steps", "cfg_scale") if key in facts]
     made += [str(facts[key]) for key in ("made by",) if key in facts]
     link = path.relative_to(root).as_posix()
-    return Picture(link, _embedded(image), str(facts.get("alt", prompt)), prompt, " · ".join(made))
+    return Picture(link, _embedded(seen), str(facts.get("alt", prompt)), prompt, " · ".join(made))
 
 
 def _embedded(image: Image.Image) -> str:
