@@ -10,6 +10,7 @@ the single-picture or the numbered template by the type of edit_image, not by wh
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,17 @@ def check_steps(pipe: QwenImagePipeline) -> None:
         )
 
 
+def check_guidance(cfg_scale: float) -> None:
+    """Raise ValueError for a guidance scale that is no finite number: the picture would be black.
+
+    >>> check_guidance(4.0)
+    """
+    if not math.isfinite(cfg_scale):
+        raise ValueError(
+            f"cfg_scale must be a finite number, got {cfg_scale}; the picture would be black. 4.0 is usual."
+        )
+
+
 def check_references(name: str, references: object, *, auto_resize: bool = False) -> None:
     """Raise unless `references` is an edit_image that this pipeline has learned and DiffSynth can read.
 
@@ -101,6 +113,7 @@ def guard_prompts(pipe: QwenImagePipeline) -> None:
             inputs_nega: dict[str, Any],
         ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
             check_steps(pipe)
+            check_guidance(inputs_shared["cfg_scale"])
             check_prompt(pipe, inputs_posi["prompt"])
             return inputs_shared, inputs_posi, inputs_nega
 

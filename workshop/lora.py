@@ -12,6 +12,7 @@ clear_lora), utils/lora/general.py (names), core/vram/layers.py (hot-loading).
 from __future__ import annotations
 
 import copy
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -117,15 +118,44 @@ def read(source: str | Path | ModelConfig) -> File:
     return File(path, sizes, {name: down[0] for name, (down, _) in shapes.items()})
 
 
-def check(source: str | Path | ModelConfig, dit: torch.nn.Module) -> File:
+def read_linears(name: str, folder: Path) -> Sizes:
+    """Read from the headers of a pipeline's DiT the sizes of its linear layers, and no weights.
+
+    folder: where the models are
+    """
+    paths = models.find_files(*models.pipeline_parts(name)["dit"], folder)
+    shapes = {key: entry["shape"] for path in paths for key, entry in models.read_header(path).items()}
+    return {
+        key.removesuffix(".weight"): (shape[0], shape[1])
+        for key, shape in shapes.items()
+        if key.endswith(".weight") and len(shape) == 2
+    }
+
+
+def demand_numbers(file: File) -> None:
+    """Read a LoRA file's weights and raise ValueError if one is no number: pictures would be black."""
+    from safetensors import safe_open
+
+    with safe_open(file.path, framework="pt") as tensors:
+        for name in tensors.keys():  # noqa: SIM118 - it is no dictionary
+            if not tensors.get_tensor(name).isfinite().all():
+                raise ValueError(
+                    f"{file.path} holds a weight that is no number, in {name}; every picture would be black. "
+                    "Take the LoRA of an earlier step, or train it anew with a smaller rate."
+                )
+
+
+def check(source: str | Path | ModelConfig, dit: torch.nn.Module | Sizes) -> File:
     """Make sure that this DiT has a layer for every part of a LoRA file; returns what the file holds.
+
+    dit: the model, or its linear layers as `read_linears` reads them
 
     A file for a model of the same layers and sizes passes: no name and no shape tells whether it was trained
     for Qwen-Image or for Qwen-Image-Edit.
 
     Raises what `read` raises, and ValueError for a LoRA of another model: what it is for, what was needed.
     """
-    file, here = read(source), _linears(dit)
+    file, here = read(source), dit if isinstance(dit, dict) else _linears(dit)
     fitting = sum(here.get(name) == size for name, size in file.sizes.items())
     if fitting == len(file.sizes):
         return file
@@ -148,9 +178,13 @@ def load(pipe: QwenImagePipeline, source: str | Path | ModelConfig, *, alpha: fl
 
     LoRAs add up, also one with itself.
 
-    Raises what `check` raises; then nothing has been loaded.
+    Raises what `check` raises, and ValueError if alpha or a weight is no finite number; then nothing has been
+    loaded.
     """
+    if not math.isfinite(alpha):
+        raise ValueError(f"alpha must be a finite number, got {alpha}; every picture would be black.")
     file = check(source, pipe.dit)
+    demand_numbers(file)
     pipe.dit = pipe.enable_lora_hot_loading(pipe.dit)  # the second time, it hands the DiT back as it is
     pipe.load_lora(pipe.dit, str(file.path), alpha=alpha, hotload=True)
     return file

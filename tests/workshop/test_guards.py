@@ -184,3 +184,9 @@ def test_a_picture_whose_file_is_cut_short_is_found_before_anything_is_drawn(tmp
 
 def test_with_auto_resize_any_size_will_do() -> None:
     guards.check_references(EDIT, SQUARE.resize((120, 90)), auto_resize=True)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_guidance_that_is_no_number_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match=r"cfg_scale must be a finite number, got .*would be black"):
+        guards.check_guidance(value)

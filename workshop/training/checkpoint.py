@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import struct
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 
 
 FILE = "checkpoint.safetensors"
+LOCK, SAMPLES = ".lock", "samples"
+MARK = "A training of the Qwen-Image Workshop writes to this folder.\n"  # the content of LOCK
+STEP = re.compile(r"step-(\d+)\.(safetensors|png)")
+# What a training writes to its folder, by name; whatever else is there is never touched.
+OWN = re.compile(
+    r"step-\d+\.safetensors|(checkpoint|encoded)\.safetensors|loss\.(csv|png)|training_args\.json"
+)
 NETWORK, AVERAGE, OPTIMIZER = "net.", "ema.", "opt."  # how the names begin: weights, moving averages, AdamW
 
 
@@ -66,7 +74,7 @@ def write(path: Path, content: bytes) -> None:
         before = "The one from before is still whole. " if path.exists() else ""
         raise TrainingError(
             f"{files.shorten(path)} could not be written: {error.strerror or error} "
-            f"(it has {units.gb(len(content))}). {before}Make room there, then go on with --resume."
+            f"(it has {units.gb(len(content))}). {before}Make room there, then {suggest(_run_of(path))}."
         ) from error
 
 
@@ -82,9 +90,69 @@ def read_facts(path: Path) -> dict[str, str]:
 
 
 def clear_parts(folder: Path) -> None:
-    """Delete the unfinished files of a process that was killed while it wrote."""
-    for left in folder.rglob(f".*{files.PART}"):
-        left.unlink()
+    """Delete the unfinished files of a training that was killed while it wrote."""
+    for path in (*folder.glob(f".*{files.PART}"), *(folder / SAMPLES).glob(f".*{files.PART}")):
+        name, _, _ = path.name.removeprefix(".").rpartition("-")  # as `files.replacing` makes it
+        if (OWN if path.parent == folder else STEP).fullmatch(name):
+            path.unlink()
+
+
+def clear_run(folder: Path) -> None:
+    """Delete what a training wrote to its folder, and nothing else; the encoded pictures stay."""
+    for path in list(folder.iterdir()):
+        if OWN.fullmatch(path.name) and path.name != "encoded.safetensors":
+            path.unlink()
+    for path in list((folder / SAMPLES).glob("step-*.png")):
+        if STEP.fullmatch(path.name):
+            path.unlink()
+    with contextlib.suppress(OSError):  # something else is in it, or it is not there
+        (folder / SAMPLES).rmdir()
+
+
+def demand_own(folder: Path, *, besides: tuple[str, ...] = ()) -> None:
+    """Make sure that a folder is a training's of ours, or new, before anything is written to it.
+
+    besides: names that may be in a new folder, too
+
+    Raises TrainingError if it is a file, or holds other things, with the first of them.
+    """
+    where = files.shorten(folder)
+    if folder.exists() and not folder.is_dir():
+        raise TrainingError(f"{where} is a file, and a training writes a folder. Take another --output_path.")
+    if not folder.exists() or _is_own(folder):
+        return
+    others = sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.name not in besides and not (path.name == LOCK and not path.stat().st_size)
+    )
+    if others:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        raise TrainingError(
+            f"{where} holds things that no training of this workshop wrote: {', '.join(others[:3])}{more}. "
+            "Nothing in it was touched. Take another --output_path, or an empty folder."
+        )
+
+
+def suggest(folder: Path) -> str:
+    """Say how the command goes on in a run's folder, as it stands: a remedy that works."""
+    if "step" in read_facts(folder / FILE):
+        return "go on with --resume"
+    begun = (folder / FILE).exists() or any(STEP.fullmatch(path.name) for path in folder.glob("step-*"))
+    return "begin anew with --restart" if begun else "begin without --resume"
+
+
+def _run_of(path: Path) -> Path:
+    return path.parents[1] if path.parent.name == SAMPLES else path.parent
+
+
+def _is_own(folder: Path) -> bool:
+    """Return whether a training of ours wrote to this folder; earlier versions left no mark, but settings."""
+    try:
+        marked = (folder / LOCK).read_text(encoding="utf-8") == MARK
+    except (OSError, UnicodeError):
+        marked = False
+    return marked or "settings" in read_facts(folder / FILE)
 
 
 @contextlib.contextmanager
@@ -98,7 +166,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     import fcntl
 
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
+    with (folder / LOCK).open("a", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -106,6 +174,9 @@ def lock_folder(folder: Path) -> Iterator[None]:
             raise TrainingError(
                 f"Another training is writing to {where}. Wait for it, or take another --output_path."
             ) from error
+        if not file.tell():
+            file.write(MARK)
+            file.flush()
         yield
 
 
@@ -123,7 +194,8 @@ def find_lora(folder: Path) -> Path:
 
     Raises FileNotFoundError if there is none.
     """
-    found = {int(path.stem.removeprefix("step-")): path for path in folder.glob("step-*.safetensors")}
+    names = ((path, STEP.fullmatch(path.name)) for path in folder.glob("step-*.safetensors"))
+    found = {int(match[1]): path for path, match in names if match}
     if not found:
         raise FileNotFoundError(f"There is no step-N.safetensors in {files.shorten(folder)}. Train first.")
     return found[max(found)]
@@ -200,7 +272,8 @@ def demand_same(path: Path, settings: Mapping[str, Any]) -> int:
     """
     found = read_facts(path)
     if "step" not in found:
-        raise TrainingError(f"There is no whole checkpoint at {files.shorten(path)}. Begin without --resume.")
+        remedy = suggest(path.parent).capitalize()
+        raise TrainingError(f"There is no whole checkpoint at {files.shorten(path)}. {remedy}.")
     if not any(name.startswith(NETWORK) for name in models.read_header(path)):
         raise TrainingError(
             f"{files.shorten(path)} is of an earlier version of the workshop, which named its tensors "

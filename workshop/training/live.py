@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image
 
+LOG = "log.txt"  # in the run's folder: what its process prints
 EVERY = 2.0  # s between two looks at a running training
 
 
@@ -59,8 +60,9 @@ def follow(given: Mapping[str, object], folder: Path, *, profile: profiles.Profi
 
 def follow_command(command: Sequence[str], folder: Path, *, profile: profiles.Profile) -> None:
     """Run a command that trains into a folder, and show it live, as `follow` does."""
+    checkpoint.demand_own(folder, besides=(LOG,))
     folder.mkdir(parents=True, exist_ok=True)
-    log, screen = folder / "log.txt", _Screen()
+    log, screen = folder / LOG, _Screen()
     environment = os.environ | {"WORKSHOP_TRAINING_OF": str(os.getpid()), "PYTHONUNBUFFERED": "1"}
     with log.open("wb") as file:
         running = subprocess.Popen(
@@ -86,9 +88,11 @@ def open_samples(folder: Path) -> dict[int, Image.Image]:
     from PIL import Image
 
     found = {}
-    for path in sorted((folder / "samples").glob("step-*.png")):
-        with Image.open(path) as image:
-            found[int(path.stem.removeprefix("step-"))] = image.copy()
+    for path in sorted((folder / checkpoint.SAMPLES).glob("step-*.png")):
+        name = checkpoint.STEP.fullmatch(path.name)
+        if name:
+            with Image.open(path) as image:
+                found[int(name[1])] = image.copy()
     return found
 
 

@@ -27,6 +27,7 @@ import argparse
 import contextlib
 import dataclasses
 import io
+import math
 import os
 import shutil
 import sys
@@ -34,7 +35,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import files, loading, memory, profiles, units
+from workshop import files, loading, lora, memory, profiles, units
 from workshop.training import checkpoint, dataset, flags, live, losses
 from workshop.training.checkpoint import Interrupted, TrainingError
 from workshop.training.module import PREFIX, draw_sample, list_lora_layers, make_module, must_recompute
@@ -42,6 +43,9 @@ from workshop.training.module import PREFIX, draw_sample, list_lora_layers, make
 if TYPE_CHECKING:
     import torch
     from PIL import Image
+
+
+SMALL_FILES = 4 * units.MB  # room for losses, their curve and sample pictures
 
 
 # DiffSynth's loop, seeded, watched and resumable
@@ -131,6 +135,7 @@ def make_logger(
         def on_step_end(
             self, accelerator: Any, model: Any, save_steps: int | None = None, **facts: Any
         ) -> None:
+            demand_number(facts["loss"].item(), step=self.num_steps + 1, rate=settings["learning_rate"])
             super().on_step_end(accelerator, model, save_steps, **facts)
             if accelerator.is_main_process:
                 where, held = memory.held()
@@ -156,7 +161,9 @@ def make_logger(
             if sample_steps:
                 file = io.BytesIO()
                 draw().save(file, format="PNG")
-                checkpoint.write(folder / "samples" / f"step-{self.num_steps:05d}.png", file.getvalue())
+                checkpoint.write(
+                    folder / checkpoint.SAMPLES / f"step-{self.num_steps:05d}.png", file.getvalue()
+                )
 
         def save_model(self, accelerator: Any, model: Any, file_name: str) -> None:
             """Save the LoRA as DiffSynth does, then the checkpoint; each file whole or not at all."""
@@ -164,11 +171,44 @@ def make_logger(
             everything = accelerator.get_state_dict(model)
             if accelerator.is_main_process:
                 module, *others = accelerator.state_of_training
-                lora = module.export_trainable_state_dict(everything, remove_prefix=PREFIX)
-                checkpoint.save(folder / file_name, lora)
+                learned = module.export_trainable_state_dict(everything, remove_prefix=PREFIX)
+                rate = settings["learning_rate"]
+                for tensor in learned.values():
+                    demand_number(tensor.abs().max().item(), step=self.num_steps, rate=rate, what="a weight")
+                checkpoint.save(folder / file_name, learned)
                 checkpoint.save_training(folder / checkpoint.FILE, module, *others, settings=settings)
 
     return Logger()
+
+
+def demand_number(value: float, *, step: int, rate: float, what: str = "the loss") -> None:
+    """Raise TrainingError, with step and rate, if a loss or a weight is no number: then nothing is saved."""
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"At step {step} {what} became {value}, at a rate of {rate:g}: steps were too long. "
+            "Nothing of this step was saved; LoRAs of earlier steps are as they were. "
+            f"Train anew with a --learning_rate below {rate:g}, into another --output_path or with --restart."
+        )
+
+
+def demand_room(folder: Path, module: torch.nn.Module, *, done: int, total: int, save_steps: int) -> None:
+    """Ask the disk for room for all that a run will write, before its first step.
+
+    Raises TrainingError with what it has, what is needed, and what to do.
+    """
+    learning = [parameter for _, parameter in checkpoint.list_trained(module)]
+    size = sum(parameter.nbytes for parameter in learning)
+    saves = total // save_steps - done // save_steps + bool(total % save_steps)
+    # A checkpoint holds weights and both of AdamW's means; the next one is written beside it.
+    need = saves * size + min(saves, 2) * 3 * size + SMALL_FILES
+    free = shutil.disk_usage(folder).free
+    if free < need:
+        raise TrainingError(
+            f"The disk at {files.shorten(folder)} has {units.gb(free)} free, and the run needs "
+            f"{units.gb(need)}: {saves} LoRAs of {units.gb(size)}, and checkpoints. No step was made. "
+            "Make room there, take a larger --save_steps or another --output_path; then "
+            f"{checkpoint.suggest(folder)}."
+        )
 
 
 @contextlib.contextmanager
@@ -212,6 +252,33 @@ def demand_data(options: argparse.Namespace, profile: profiles.Profile) -> datas
     return dataclasses.replace(data, kept=found.rows)
 
 
+def check_start(options: argparse.Namespace, profile: profiles.Profile) -> None:
+    """Check the LoRA that a training starts from against the DiT's files, before anything is encoded.
+
+    Raises TrainingError with what `lora.check` says of a file for another model, or if rank or layers differ
+    from those that will be trained: DiffSynth would leave out what does not fit.
+    """
+    if options.lora_checkpoint is None:
+        return
+    try:
+        file = lora.check(options.lora_checkpoint, lora.read_linears("Qwen-Image", profile.models))
+        lora.demand_numbers(file)
+    except (ValueError, OSError) as error:
+        raise TrainingError(f"--lora_checkpoint cannot be used. {error}") from error
+    ranks = set(file.ranks.values())
+    if ranks != {options.lora_rank}:
+        had = ", ".join(map(str, sorted(ranks)))
+        remedy = f"Give --lora_rank {had}" if len(ranks) == 1 else "Take a LoRA that has one rank everywhere"
+        raise TrainingError(f"{file.path} has rank {had}, and --lora_rank is {options.lora_rank}. {remedy}.")
+    targets = tuple(f".{name}" for name in options.lora_target_modules.split(","))
+    beyond = sorted(name for name in file.sizes if not name.endswith(targets))
+    if beyond:
+        raise TrainingError(
+            f"{file.path} changes {len(beyond)} layers that would not be trained, first {beyond[0]}. "
+            "Name them in --lora_target_modules, too."
+        )
+
+
 def prepare_folder(folder: Path, options: argparse.Namespace, settings: Mapping[str, Any]) -> int:
     """Clear a run's folder, or check that its checkpoint fits, before anything is loaded.
 
@@ -224,12 +291,11 @@ def prepare_folder(folder: Path, options: argparse.Namespace, settings: Mapping[
         done = checkpoint.demand_same(folder / checkpoint.FILE, settings)
         losses.cut(folder / losses.FILE, done)
         return done
-    if (folder / checkpoint.FILE).exists() and not options.restart:
-        where = files.shorten(folder)
-        raise TrainingError(f"There is a run in {where}. Go on with it: --resume. Delete it: --restart.")
-    for path in (*folder.glob("step-*.safetensors"), folder / checkpoint.FILE, folder / losses.FILE):
-        path.unlink(missing_ok=True)
-    shutil.rmtree(folder / "samples", ignore_errors=True)
+    remedy = checkpoint.suggest(folder)
+    if not options.restart and "without" not in remedy:
+        go_on = "Go on with it: --resume. " if "--resume" in remedy else ""
+        raise TrainingError(f"There is a run in {files.shorten(folder)}. {go_on}Delete it: --restart.")
+    checkpoint.clear_run(folder)
     return 0
 
 
@@ -252,7 +318,9 @@ def train(options: argparse.Namespace) -> Path:
     settings = {key: value for key, value in vars(options).items() if key not in flags.FREE}
     settings |= {"profile": profile.name, "pictures and prompts": data.content()}
     first = os.environ.get("RANK", "0") == "0"  # accelerate's launcher numbers its processes
-    with checkpoint.lock_folder(folder) if first else contextlib.nullcontext(), explain_shortage():
+    if first:
+        checkpoint.demand_own(folder, besides=(live.LOG,))
+    with checkpoint.lock_folder(folder) if first else contextlib.nullcontext(), explain_shortage(folder):
         done = prepare_folder(folder, options, settings) if first else 0
         return _train(options, data, folder=folder, profile=profile, settings=settings, done=done)
 
@@ -270,6 +338,7 @@ def _train(
         profiles.register_pocket()
     from diffsynth.diffusion import launch_training_task, runner
 
+    check_start(options, profile)
     resume = folder / checkpoint.FILE if options.resume else None
     machine = make_accelerator(options, device=profile.device, resume=resume)
     with machine.main_process_first():
@@ -297,6 +366,9 @@ def _train(
             settings=settings,
             stop=stop,
         )
+        if machine.is_main_process:
+            room = {"done": done, "total": total, "save_steps": options.save_steps}
+            demand_room(folder, module, **room)
         log.begin(machine, done)
         with contextlib.closing(log):
             launch_training_task(
@@ -310,11 +382,14 @@ def _train(
                 save_steps=options.save_steps,
                 num_epochs=options.num_epochs,
             )
-    return folder / f"step-{total}.safetensors"
+    path = folder / f"step-{log.num_steps}.safetensors"
+    if machine.is_main_process and not path.is_file():
+        raise TrainingError(f"{log.num_steps} steps were made, and {files.shorten(path)} is not there.")
+    return path
 
 
 @contextlib.contextmanager
-def explain_shortage() -> Iterator[None]:
+def explain_shortage(folder: Path) -> Iterator[None]:
     """Turn torch's out-of-memory error into a TrainingError that says what to do."""
     try:
         yield
@@ -322,8 +397,8 @@ def explain_shortage() -> Iterator[None]:
         if type(error).__name__ != "OutOfMemoryError":  # torch's; it need not be imported yet
             raise
         raise TrainingError(
-            f"The memory is not enough: {str(error).splitlines()[0]} Add --use_gradient_checkpointing or "
-            "take a smaller --max_pixels; --resume goes on from the last checkpoint."
+            f"The memory is not enough: {str(error).splitlines()[0]} Add --use_gradient_checkpointing, then "
+            f"{checkpoint.suggest(folder)}; or train anew with a smaller --max_pixels and --restart."
         ) from error
 
 

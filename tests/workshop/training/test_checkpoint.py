@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from workshop.training import checkpoint
+from tests.support.lora_runs import run
+from tests.support.machines import MACHINE
+from workshop.training import checkpoint, live, loop
 from workshop.training.checkpoint import TrainingError
+from workshop.training.flags import make_parser
 
 
 @contextlib.contextmanager
@@ -73,3 +76,85 @@ def test_a_run_stops_when_the_notebook_that_watches_it_is_gone(monkeypatch: pyte
     assert not checkpoint.is_orphaned()
     monkeypatch.setenv("WORKSHOP_TRAINING_OF", "1" if os.getppid() != 1 else "2")
     assert checkpoint.is_orphaned()
+
+
+def write_other_work(folder: Path) -> dict[str, str]:
+    """Fill a folder as DiffSynth's own training or a photographer leaves it; give names and contents."""
+    others = {"step-500.safetensors": "lora", "samples/holiday.jpg": "photo", "loss.csv": "mine"}
+    others |= {"sub/.film.part": "half"}
+    for name, content in others.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+    return others
+
+
+def list_files(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("flag", ["--save_steps=50", "--restart", "--resume"])
+def test_a_folder_with_other_things_is_refused_and_nothing_in_it_is_touched(
+    flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = write_other_work(tmp_path)
+    assert run(tmp_path, flag) == 1
+    said = capsys.readouterr().err
+    assert "wrote: loss.csv, samples, step-500.safetensors and 1 more. Nothing in it was touched" in said
+    assert list_files(tmp_path) == others
+
+
+def test_watching_a_training_writes_no_log_into_a_folder_of_other_things(tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_text("mine", encoding="utf-8")
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"wrote: notes\.txt\. Nothing"):
+        live.follow_command(["false"], tmp_path, profile=MACHINE)
+    assert list_files(tmp_path) == {"log.txt": "mine", "notes.txt": "mine"}
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file", encoding="utf-8")
+    with pytest.raises(TrainingError, match="is a file, and a training writes a folder"):
+        checkpoint.demand_own(tmp_path / "run")
+
+
+def test_deleting_a_run_deletes_what_a_training_wrote_and_nothing_else(tmp_path: Path) -> None:
+    with checkpoint.lock_folder(tmp_path):
+        pass
+    ours = ("step-5.safetensors", "checkpoint.safetensors", "loss.csv", "samples/step-00005.png")
+    parts = (".checkpoint.safetensors-abc_1.part", "samples/.step-00005.png-x.part")
+    theirs = ("step-best.safetensors", "notes.txt", "samples/holiday.jpg", ".film.part", "sub/.b-c.part")
+    for name in (*ours, *parts, *theirs):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    checkpoint.demand_own(tmp_path)
+    checkpoint.clear_parts(tmp_path)
+    checkpoint.clear_run(tmp_path)
+    assert list_files(tmp_path).keys() == {*theirs, checkpoint.LOCK}
+    with pytest.raises(FileNotFoundError, match="Train first"):
+        checkpoint.find_lora(tmp_path)
+
+
+def test_a_run_of_an_earlier_version_is_known_by_its_settings(tmp_path: Path) -> None:
+    import torch
+
+    checkpoint.save(tmp_path / checkpoint.FILE, {"a": torch.zeros(1)}, {"step": "1", "settings": "{}"})
+    checkpoint.demand_own(tmp_path)
+
+
+def test_the_remedy_fits_what_is_in_the_folder(tmp_path: Path) -> None:
+    import torch
+
+    options = {flag: make_parser().parse_args([flag] * bool(flag)) for flag in ("", "--resume", "--restart")}
+    assert checkpoint.suggest(tmp_path) == "begin without --resume"
+    assert loop.prepare_folder(tmp_path, options[""], {}) == 0
+    (tmp_path / "step-2.safetensors").write_bytes(b"x")  # and no checkpoint: killed between the two
+    assert checkpoint.suggest(tmp_path) == "begin anew with --restart"
+    with pytest.raises(TrainingError, match=r"There is a run in \S*\. Delete it: --restart\.$"):
+        loop.prepare_folder(tmp_path, options[""], {})
+    with pytest.raises(TrainingError, match=r"no whole checkpoint at .*\. Begin anew with --restart\.$"):
+        loop.prepare_folder(tmp_path, options["--resume"], {})
+    assert loop.prepare_folder(tmp_path, options["--restart"], {}) == 0
+    tensors, facts = {f"{checkpoint.NETWORK}a": torch.zeros(1)}, {"step": "2", "settings": "{}"}
+    checkpoint.save(tmp_path / checkpoint.FILE, tensors, facts)
+    assert checkpoint.suggest(tmp_path) == "go on with --resume"
+    assert loop.prepare_folder(tmp_path, options["--resume"], {}) == 2

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import resource
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tests.support.lora_runs import SMALL, STEPS, demand_equal, run, write_data
-from workshop import files
+from workshop import files, loading, lora, profiles
 from workshop.training import checkpoint, dataset, live, loop, losses
 from workshop.training.checkpoint import TrainingError
 from workshop.training.flags import make_parser
@@ -166,3 +170,101 @@ def test_a_disk_that_fills_up_ends_the_run_and_keeps_what_it_has(
     monkeypatch.undo()
     assert run(tmp_path, "--save_steps", "2", "--resume", "--profile", "pocket") == 0
     demand_equal(tmp_path, unstopped)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_saves_nothing_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "--learning_rate", "1e30", "--save_steps", "1", "--dataset_repeat", "2") == 1
+    said = capsys.readouterr()
+    assert "at a rate of 1e+30: steps were too long" in said.err and "At step 2" in said.err
+    assert "The LoRA is in" not in said.out
+    saved = sorted(tmp_path.glob("step-*.safetensors"))
+    assert [path.name for path in saved] == ["step-1.safetensors"]
+    assert all(tensor.isfinite().all() for path in saved for tensor in load_file(path).values())
+    assert len(losses.read(tmp_path / losses.FILE)) == 1
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_no_number_is_told_with_step_rate_and_remedy(value: float) -> None:
+    loop.demand_number(0.5, step=3, rate=0.1)
+    words = rf"At step 3 a weight became {value}, at a rate of 0.1: .*--learning_rate below 0.1"
+    with pytest.raises(TrainingError, match=words):
+        loop.demand_number(value, step=3, rate=0.1, what="a weight")
+
+
+def test_room_is_asked_for_before_the_first_step_and_the_remedy_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(loop.shutil, "disk_usage", lambda _: SimpleNamespace(free=3_000_000))
+    assert run(tmp_path, "--save_steps", "2") == 1
+    said = capsys.readouterr().err
+    assert "has 3.0 MB free, and the run needs" in said and ": 3 LoRAs of " in said
+    assert "No step was made. Make room there, " in said and "then begin without --resume." in said
+    assert not losses.read(tmp_path / losses.FILE) and not list(tmp_path.glob("step-*"))
+    monkeypatch.undo()
+    before = count_bytes(tmp_path)
+    assert run(tmp_path, "--save_steps", "2", "--profile", "pocket") == 0  # what the message says
+    needed = re.search(r"needs (\d+\.\d) MB", said)
+    assert needed and count_bytes(tmp_path) - before < 1e6 * float(needed[1])
+
+
+def count_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
+def test_a_training_that_saved_nothing_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import diffsynth.diffusion
+
+    monkeypatch.setattr(diffsynth.diffusion, "launch_training_task", lambda *_, **__: None)
+    assert run(tmp_path) == 1
+    assert "0 steps were made, and" in capsys.readouterr().err
+
+
+def write_lora(path: Path, layers: dict[str, tuple[int, int]], *, rank: int, value: float = 0.0) -> Path:
+    """Write a LoRA for layers of these rows and columns."""
+    tensors = {}
+    for name, (rows, columns) in layers.items():
+        tensors[f"{name}.lora_A.default.weight"] = torch.full((rank, columns), value)
+        tensors[f"{name}.lora_B.default.weight"] = torch.zeros(rows, rank)
+    save_file(tensors, path)
+    return path
+
+
+QUERY = ".to_q"  # the layers that the LoRAs below are for
+STARTS = {
+    "a foreign model": (QUERY, 4, 0.0, (), "is a LoRA for another model: 0 of its 1 layers fit"),
+    "another rank": (QUERY, 2, 0.0, (), "has rank 2, and --lora_rank is 4. Give --lora_rank 2."),
+    "other layers": (QUERY, 4, 0.0, ("--lora_target_modules", "to_k"), "layers that would not be trained"),
+    "no number": (QUERY, 4, math.nan, (), "holds a weight that is no number"),
+}
+
+
+@pytest.mark.parametrize("kind", STARTS)
+def test_a_lora_to_start_from_is_checked_before_anything_is_encoded(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ending, rank, value, more, said = STARTS[kind]
+    here = lora.read_linears("Qwen-Image", profiles.choose("pocket").models)
+    layers = {name: size for name, size in here.items() if name.endswith(ending)}
+    if kind == "a foreign model":
+        layers = {"single_transformer_blocks.0.attn.to_q": (64, 64)}
+    path = write_lora(tmp_path / "start.safetensors", layers, rank=rank, value=value)
+    monkeypatch.setattr(dataset, "encode_once", lambda *_, **__: pytest.fail("it was encoded"))
+    assert run(tmp_path / "run", "--lora_checkpoint", str(path), *more) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_start_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    options = make_parser().parse_args(["--lora_checkpoint", str(tmp_path / "none.safetensors")])
+    with pytest.raises(TrainingError, match=r"--lora_checkpoint cannot be used\. There is no LoRA file"):
+        loop.check_start(options, profiles.choose("pocket"))
+
+
+def test_the_layers_in_the_files_are_those_of_the_model() -> None:
+    profile = profiles.choose("pocket")
+    pipe = loading.read_parts("Qwen-Image", ("dit",), profile=profile)
+    here = lora.read_linears("Qwen-Image", profile.models)
+    assert lora.targets(pipe.dit).items() <= here.items()
