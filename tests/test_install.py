@@ -211,6 +211,63 @@ def test_every_script_is_executable_and_parses(repo: Path) -> None:
         assert subprocess.run(["bash", "-n", str(script)]).returncode == 0
 
 
+def run_script(folder: Path, name: str, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", f"scripts/{name}", *words],
+        cwd=folder,
+        env=os.environ | env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+SCRIPTS = sorted(path.name for path in (Path(__file__).parents[1] / "scripts").iterdir())
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_script_asked_for_help_says_what_it_does_and_touches_nothing(
+    name: str, word: str, repo: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(repo / "scripts", tmp_path / "scripts")
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks/01_setup.ipynb").write_text("not even JSON")
+    before = sorted(tmp_path.rglob("*"))
+    done = run_script(tmp_path, name, word)
+    assert (done.returncode, done.stderr) == (0, "")
+    comment = (repo / "scripts" / name).read_text(encoding="utf-8").splitlines()[1]
+    assert comment.removeprefix("# ") in done.stdout
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "name", [one for one in SCRIPTS if one not in ("test", "lab")]
+)  # pytest's, JupyterLab's
+def test_script_ends_with_2_for_a_word_that_it_does_not_know(name: str, repo: Path) -> None:
+    done = run_script(repo, name, "nonsense")
+    assert done.returncode == 2, done.stdout
+    assert "nonsense" in done.stderr or name == "setup"
+
+
+def test_lab_tells_root_why_it_does_not_start(repo: Path, tmp_path: Path) -> None:
+    shutil.copytree(repo / "scripts", tmp_path / "scripts")
+    (tmp_path / "bin").mkdir()
+    for path, code in (
+        (tmp_path / "scripts/setup", ""),
+        (tmp_path / ".venv/bin/python", 'echo "started $*"'),
+        (tmp_path / "bin/id", "echo $USER_ID"),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/bash\n{code}\n")
+        path.chmod(0o755)
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    for user, words, told in (("0", (), True), ("0", ("--allow-root",), False), ("1000", (), False)):
+        done = run_script(tmp_path, "lab", *words, PATH=path, USER_ID=user)
+        assert done.returncode == 0 and "started -m jupyterlab" in done.stdout
+        assert ("As root, in a container, JupyterLab starts only with --allow-root" in done.stderr) == told
+
+
 class Machine:
     """A copy of the set-up files, with stand-ins for uv and Python that write down how they are called."""
 
@@ -282,6 +339,11 @@ def test_second_setup_does_nothing_until_a_pinned_version_changes(machine: Machi
         file.write("another==1.0\n")
     machine.setup()
     assert machine.calls("install")
+
+
+def test_setup_refuses_an_installer_that_it_does_not_know(machine: Machine) -> None:
+    done = machine.setup(WORKSHOP_INSTALLER="conda")
+    assert (done.returncode, done.stderr) == (2, "WORKSHOP_INSTALLER must be uv or pip, got 'conda'.\n")
 
 
 def test_setup_that_failed_is_not_taken_for_done(machine: Machine) -> None:
