@@ -19,7 +19,7 @@ from pathlib import Path
 
 from presenter import cues, fallbacks, runtimes
 from presenter.runtimes import Runtime
-from workshop import files, gallery, memory, notebooks, profiles
+from workshop import amounts, files, gallery, memory, notebooks, profiles
 from workshop.files import REPO
 from workshop.runner import run
 from workshop.units import GIB, duration
@@ -140,7 +140,12 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("names", nargs="*", help="as 01 or 02_inference; none: all")
     parser.add_argument("--profile", default="auto", help="mi300x, pocket or auto (the default)")
-    parser.add_argument("--times", type=int, default=1, help="runs; their medians count. Default %(default)s")
+    parser.add_argument(
+        "--times",
+        type=amounts.whole(least=1, most=100),
+        default=1,
+        help="runs; their medians count. Default %(default)s",
+    )
     parser.add_argument("--output", type=Path, help="folder for the results; otherwise runs/rehearsal-<time>")
     parser.add_argument("--apply", action="store_true", help="keep runtimes and fallback pictures")
     options = parser.parse_args(argv)
@@ -148,6 +153,7 @@ def main(argv: list[str]) -> int:
     output = options.output or REPO / "runs" / f"rehearsal-{stamp}"
     try:
         profile = profiles.use(options.profile, models=False)
+        run.demand_output(output)
         failed, runs = rehearse(options.names, profile=profile.name, output=output, times=options.times)
         found = take_medians(runs)
         print(f"\n{format_table(found)}")

@@ -12,6 +12,7 @@ All data is immutable: `accept` returns a new plan, and `undo` the plan before. 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from itertools import pairwise
 
 from presenter import code, cues, runtimes
 from presenter.cues import Cue
-from workshop import notebooks
+from workshop import amounts, notebooks
 from workshop.notebooks import Notebook
 from workshop.units import MINUTE, clock
 
@@ -32,6 +33,7 @@ TREATMENTS = {FULL: "as planned", SHORT: "shortened", CUT: "cut", HOME: "at home
 STAGES = (("nice", CUT), ("should", SHORT), ("should", CUT), ("must", SHORT))
 TINY = 1e-6  # minutes; sums of decimals are not exact
 LATEST_START = 30.0  # minutes; a larger gap to the start time is taken for another day, not for a late start
+DAY = 24 * 60  # minutes, which is more than any talk
 DEFAULT_MINUTES = 90.0  # of a talk whose length nobody gave
 ON_TIME = 0.5  # minutes late or early that count as on time; a running talk is cut only if it is later
 
@@ -321,13 +323,15 @@ def _find_skipped(programme: Programme, words: Sequence[str]) -> set[str]:
 
 
 def _check_settings(minutes: float, level: str, *, breaks: Sequence[float]) -> None:
-    if minutes <= 0 or any(one <= 0 for one in breaks):
-        raise ValueError(f"Minutes must be above 0, got {minutes:g} and breaks of {list(breaks)}.")
+    if not all(0 < one <= DAY for one in (minutes, *breaks)):  # what is no number is in no range
+        most = f"at most {DAY:,}"
+        raise ValueError(f"Minutes must be above 0, {most}, got {minutes:g} and breaks of {list(breaks)}.")
     if level not in cues.LEVELS:
         raise ValueError(f"There is no level {level!r}. These are: {', '.join(cues.LEVELS)}.")
 
 
 def _explain_too_long(minutes: float, needed: float, *, skip: Sequence[str]) -> str:
+    needed = math.ceil(needed - TINY)  # minutes that are enough, and can be said
     more = needed - minutes
     also = "Skip a must cue by name" if not skip else "Skip more must cues by name"
     return (
@@ -443,11 +447,21 @@ def main(argv: list[str]) -> int:
     """Plan from the command line; ends with 1 if the time is too short."""
     parser = argparse.ArgumentParser(prog="presenter plan", description="Cut the talk to fit and print it.")
     parser.add_argument(
-        "--minutes", type=float, default=DEFAULT_MINUTES, help="from start to end; default %(default)g"
+        "--minutes",
+        type=amounts.decimal(above=True, most=DAY),
+        default=DEFAULT_MINUTES,
+        help="from start to end; default %(default)g",
     )
     parser.add_argument("--level", choices=cues.LEVELS, default="intermediate")
     parser.add_argument("--start", type=parse_time, help="as 10:00; if left out, times count from 0:00")
-    parser.add_argument("--break", type=float, action="append", default=[], dest="breaks", metavar="MINUTES")
+    parser.add_argument(
+        "--break",
+        type=amounts.decimal(above=True, most=DAY),
+        action="append",
+        default=[],
+        dest="breaks",
+        metavar="MINUTES",
+    )
     parser.add_argument("--skip", action="append", default=[], metavar="CUE", help="as 04-mixing, or 04")
     options = parser.parse_args(argv)
     try:

@@ -95,7 +95,11 @@ def test_changelog_is_dated_newest_first() -> None:
 def test_readme_names_every_setting_that_the_code_reads() -> None:
     files = [*REPO.glob("workshop/**/*.py"), *REPO.glob("scripts/*")]
     code = "\n".join(path.read_text(encoding="utf-8") for path in files if path.is_file())
-    read = set(re.findall(r"""environ(?:\.get\(|\[)["'](WORKSHOP_\w+)|\$\{(WORKSHOP_\w+):-""", code))
+    read = set(
+        re.findall(
+            r"""(?:environ(?:\.get\(|\[)|read_folder\()["'](WORKSHOP_\w+)|\$\{(WORKSHOP_\w+):-""", code
+        )
+    )
     settings = {one or other for one, other in read} - {"WORKSHOP_TRAINING_OF"}  # set by the code itself
     assert len(settings) == 6
     assert settings == set(re.findall(r"`(WORKSHOP_\w+)`", README))

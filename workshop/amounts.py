@@ -49,7 +49,9 @@ def decimal(
         finite = math.isfinite(value) or (endless and value == math.inf)
         low = value <= least if above else value < least
         if not finite or low or (most is not None and value > most):
-            wanted = f"more than {least:g}" if above and most is None else _range(least, most)
+            wanted = _range(least, most)
+            if above:
+                wanted = f"more than {least:g}" + (f" and at most {most:,}" if most is not None else "")
             raise argparse.ArgumentTypeError(f"must be {wanted}{' and finite' * (not finite)}, got {text}")
         return value
 

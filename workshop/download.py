@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from workshop import files, preflight, profiles
+from workshop import files, lists, preflight, profiles
 from workshop import models as catalogue
 from workshop.training import dataset
 from workshop.units import gb
@@ -62,6 +62,15 @@ def _dog_from_modelscope(repo: str, target: Path) -> None:
 SOURCES: dict[str, Fetch] = {"modelscope": _from_modelscope, "huggingface": _from_huggingface}
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Raise ValueError, with the right names, for a name that is not in the catalogue."""
+    lists.demand("names", names)
+    known = (*catalogue.MODELS, dataset.DOG)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"There is no model named {unknown[0]!r}. These are: {', '.join(known)}.")
+
+
 def fetch(names: Sequence[str] = (), *, profile: profiles.Profile, source: str = "modelscope") -> None:
     """Fetch what is missing or broken of these models, or of all that the notebooks here need.
 
@@ -72,10 +81,7 @@ def fetch(names: Sequence[str] = (), *, profile: profiles.Profile, source: str =
     Raises ValueError for a name that is not in the catalogue, DownloadError if the disk is too small, the hub
     cannot be reached or a file is still not right afterwards. Files that were whole stay as they are.
     """
-    known = (*catalogue.MODELS, dataset.DOG)
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ValueError(f"There is no model named {unknown[0]!r}. These are: {', '.join(known)}.")
+    check_names(names)
     models = [m for m in catalogue.MODELS.values() if (m.name in names if names else preflight.needed(m))]
     wanted = [
         (model, part, found)
@@ -106,7 +112,7 @@ def fetch(names: Sequence[str] = (), *, profile: profiles.Profile, source: str =
 
 
 def main(argv: list[str]) -> int:
-    """Download from the command line; returns 1 with the reason if it did not work."""
+    """Download from the command line; return 1 with the reason if it did not work, 2 for a wrong word."""
     parser = argparse.ArgumentParser(
         prog="python -m workshop download", description="Fetch the real weights."
     )
@@ -116,9 +122,19 @@ def main(argv: list[str]) -> int:
     default = os.environ.get("DIFFSYNTH_DOWNLOAD_SOURCE", "modelscope").lower()
     parser.add_argument("--source", default=default, choices=tuple(SOURCES))
     args = parser.parse_args(argv)
-    profile = profiles.choose(args.profile)
-    if args.profile == "auto" and profile.gpu is not None:
-        profile = profiles.choose("mi300x")  # its weights are what is missing
+    if args.source not in SOURCES:
+        sources = ", ".join(SOURCES)
+        parser.error(
+            f"DIFFSYNTH_DOWNLOAD_SOURCE is {args.source!r}. Set it to one of {sources}, or unset it."
+        )
+    try:
+        check_names(args.names)
+        profile = profiles.choose(args.profile)
+        if args.profile == "auto" and profile.gpu is not None:
+            profile = profiles.choose("mi300x")  # its weights are what is missing
+    except ValueError as error:
+        print(f"./scripts/download: {error}", file=sys.stderr)
+        return 2
     if not profile.is_real:
         print(
             f"{profile}\nThe pocket weights and data/dog are in the repository, there is nothing to download."
@@ -127,9 +143,12 @@ def main(argv: list[str]) -> int:
         return 0
     try:
         fetch(args.names, profile=profile, source=args.source)
-    except (DownloadError, ValueError) as error:
+    except DownloadError as error:
         print(error, file=sys.stderr)
         return 1
+    except ValueError as error:
+        print(f"./scripts/download: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workshop import loading
+from workshop import lists, loading
+from workshop.guards import check_settings
 
 if TYPE_CHECKING:
     import torch
@@ -48,8 +49,11 @@ def draw(
     size: image px, a multiple of 16
     more: anything else that the pipeline takes, as edit_image
 
-    Raises MemoryError, naming what is in memory, where torch runs out of it.
+    Raises TypeError or ValueError for a setting that gives no picture, as guards.check_settings does, and
+    MemoryError, naming what is in memory, where torch runs out of it.
     """
+    given = {"seed": seed, "num_inference_steps": num_inference_steps, "cfg_scale": cfg_scale}
+    check_settings({"size": size, **given, **more})
     with loading.explain_shortage(f"drawing {size}×{size} px"):
         picture = pipe(
             prompt,
@@ -68,8 +72,13 @@ def draw(
 def series(
     pipe: QwenImagePipeline, prompt: str, setting: str, values: Sequence[float], **others: Any
 ) -> list[Image.Image]:
-    """Draw one picture for each value of one setting of `draw`, all else equal."""
+    """Draw one picture for each value of one setting of `draw`, all else equal.
+
+    Raises TypeError for a single value without a list.
+    """
     from tqdm import tqdm
+
+    lists.demand("values", values)
 
     bar = tqdm(values, desc=setting, unit="picture")
     return [draw(pipe, prompt, **others, **{setting: value}) for value in bar]
@@ -97,6 +106,8 @@ def denoise(
     """
     import torch
 
+    given = {"seed": seed, "num_inference_steps": num_inference_steps, "cfg_scale": cfg_scale}
+    check_settings({"size": size, **given})
     with torch.no_grad():  # not around a yield: whoever reads the states keeps their own gradient mode
         conditions = _prepare_conditions(
             pipe, prompt, size=size, seed=seed, num_inference_steps=num_inference_steps, cfg_scale=cfg_scale

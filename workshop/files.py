@@ -46,6 +46,31 @@ def find_remedy(error: OSError | UnicodeError) -> tuple[str, str]:
     return why, f"{remedy}."
 
 
+def read_folder(variable: str, default: Path) -> Path:
+    """Return the folder that an environment variable names, or the default.
+
+    Raises ValueError, with the variable and what to do, for the home of somebody who is not known here.
+    """
+    named = os.environ.get(variable)
+    try:
+        folder = Path(named or default).expanduser().absolute()
+    except RuntimeError as error:  # ~somebody whom this machine does not know
+        raise ValueError(
+            f"{variable} is {named!r}: {error} Set {variable} to a folder, or unset it."
+        ) from error
+    return folder
+
+
+def demand_folder(path: Path, *, remedy: str) -> None:
+    """Raise ValueError, with the remedy, if a file stands where a folder shall be; nothing is made.
+
+    remedy: what to do then, as "Take another --output."
+    """
+    above = next((one for one in (path.absolute(), *path.absolute().parents) if one.exists()), path)
+    if above.exists() and not above.is_dir():
+        raise ValueError(f"{path} cannot be used as a folder: {above} is a file. {remedy}")
+
+
 def make_folder(path: Path, *, remedy: str) -> Path:
     """Make a folder that a user named, with those above it, and try whether it can be written in.
 
@@ -54,13 +79,13 @@ def make_folder(path: Path, *, remedy: str) -> Path:
 
     Raises ValueError with the folder, why it cannot be had, and the remedy.
     """
+    demand_folder(path, remedy=remedy)
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        above = next((one for one in (path, *path.parents) if one.exists()), path)
-        why = f"{above} is a file" if above.is_file() else getattr(error, "strerror", None) or str(error)
+        why = getattr(error, "strerror", None) or str(error)
         raise ValueError(f"{path} cannot be used as a folder: {why}. {remedy}") from error
     return path
 

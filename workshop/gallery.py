@@ -7,12 +7,11 @@ import contextlib
 import errno
 import html
 import io
-import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workshop import files, pictures, profiles
 
@@ -23,13 +22,14 @@ FALLBACK = files.REPO / "data" / "fallback"
 # CSS px; a small picture is enlarged to them, so that 128 image px can be seen from the back of the room.
 SHOWN = 384
 WIDEST = 768  # image px; a larger picture is embedded smaller, the file keeps every pixel
+OPEN = "Open a file: PIL.Image.open(path)"
 PACKAGES = ("torch", "diffsynth", "transformers")
 
 
 def folder(profile: profiles.Profile | None = None) -> Path:
     """Return where pictures of a profile go: pictures/<profile>, or below WORKSHOP_PICTURES."""
-    root = Path(os.environ.get("WORKSHOP_PICTURES") or files.REPO / "pictures")
-    return root.expanduser().absolute() / (profile or profiles.current()).name
+    root = files.read_folder("WORKSHOP_PICTURES", files.REPO / "pictures")
+    return root / (profile or profiles.current()).name
 
 
 def save(
@@ -126,10 +126,10 @@ def load(name: str, *, profile: profiles.Profile | None = None) -> Image.Image:
 
 def show(
     images: Image.Image | Iterable[Image.Image],
-    captions: str | Sequence[str] | None = None,
+    captions: str | Iterable[object] | None = None,
     *,
     columns: int | None = None,
-    alt: str | Sequence[str] | None = None,
+    alt: str | Iterable[object] | None = None,
     crisp: bool = False,
     width: int = SHOWN,
 ) -> None:
@@ -235,18 +235,26 @@ def _checked(name: str) -> str:
     return name
 
 
-def _as_list(images: Image.Image | Iterable[Image.Image]) -> list[Image.Image]:
+def _as_list(images: Any) -> list[Image.Image]:
     from PIL import Image
 
-    found = [images] if isinstance(images, Image.Image | str | Path) else list(images)
+    if isinstance(images, Mapping):
+        raise TypeError("Pictures are wanted, got a dict. Show its .values(), with its keys as captions.")
+    is_list = isinstance(images, Iterable) and not isinstance(images, Image.Image | str | Path)
+    found = [images] if not is_list or hasattr(images, "shape") else list(images)
     for one in found:
         if not isinstance(one, Image.Image):
-            raise TypeError(f"Pictures are wanted, got {one!r}. Open a file: PIL.Image.open(path).")
+            got = f"a {type(one).__name__}" if hasattr(one, "shape") else repr(one)
+            how = "Make one: PIL.Image.fromarray(array)" if hasattr(one, "shape") else OPEN
+            raise TypeError(f"Pictures are wanted, got {got}. {how}.")
     return found
 
 
-def _one_each(what: str, value: str | Sequence[str] | None, count: int) -> list[str]:
-    texts = [value] if isinstance(value, str) else [""] * count if value is None else list(value)
+def _one_each(what: str, value: str | Iterable[object] | None, count: int) -> list[str]:
+    if not isinstance(value, Iterable | None):
+        raise TypeError(f"{what} must be a text for each picture, got {value!r}. Put them into a list.")
+    given = [value] if isinstance(value, str) else [""] * count if value is None else list(value)
+    texts = ["" if one is None else str(one) for one in given]
     if len(texts) != count:
         raise ValueError(f"{what}: got {len(texts)} for {count} pictures. Give one for each.")
     return texts

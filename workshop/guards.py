@@ -11,7 +11,9 @@ the single-picture or the numbered template by the type of edit_image, not by wh
 from __future__ import annotations
 
 import math
+import numbers
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from workshop import pictures
@@ -66,15 +68,54 @@ def check_steps(pipe: QwenImagePipeline) -> None:
         )
 
 
-def check_guidance(cfg_scale: float) -> None:
-    """Raise ValueError for a guidance scale that is no finite number: the picture would be black.
+def check_settings(given: Mapping[str, Any]) -> None:
+    """Raise for a setting of a drawing that gives no picture, or another one than was asked for.
 
-    >>> check_guidance(4.0)
+    given: the pipeline's arguments by name, any of them; `size` is height and width in one
+
+    Raises TypeError for a value of another kind, ValueError for one out of range.
+
+    >>> check_settings({"height": 128, "cfg_scale": 4.0, "seed": None, "negative_prompt": ""})
     """
-    if not math.isfinite(cfg_scale):
-        raise ValueError(
-            f"cfg_scale must be a finite number, got {cfg_scale}; the picture would be black. 4.0 is usual."
+    for name in ("size", "height", "width"):
+        if name in given:
+            _check_whole(name, given[name], least=SIDE)
+            if given[name] % SIDE:
+                near = given[name] // SIDE * SIDE
+                what = f"{name} must be a multiple of {SIDE} px, got {given[name]}"
+                raise ValueError(f"{what}. Take {near} or {near + SIDE}.")
+    if "num_inference_steps" in given:
+        _check_whole("num_inference_steps", given["num_inference_steps"], least=1)
+    if given.get("seed") is not None:  # None: another picture each time
+        _check_whole("seed", given["seed"], least=0)
+        if given["seed"] >= 2**64:
+            raise ValueError(f"seed must be below 2**64, got {given['seed']}. Any smaller number will do.")
+    if "cfg_scale" in given:
+        _check_number("cfg_scale", given["cfg_scale"], remedy="4.0 is usual.")
+    if "denoising_strength" in given:
+        strength = given["denoising_strength"]
+        _check_number("denoising_strength", strength, remedy="1.0 starts from pure noise.")
+        if not 0 < strength <= 1:
+            raise ValueError(f"denoising_strength must be above 0 and at most 1, got {strength}.")
+    if "negative_prompt" in given and not isinstance(given["negative_prompt"], str):
+        raise TypeError(
+            f"negative_prompt must be one text, got {_kind(given['negative_prompt'])}. "
+            'For no negative prompt leave it out, or write negative_prompt="".'
         )
+
+
+def _check_whole(name: str, value: object, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be a whole number, got {_kind(value)}. Write it as 40.")
+    if value < least:
+        raise ValueError(f"{name} must be {least} or more, got {value}.")
+
+
+def _check_number(name: str, value: object, *, remedy: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {_kind(value)}. {remedy}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value}; the picture would be black. {remedy}")
 
 
 def check_references(name: str, references: object, *, auto_resize: bool = False) -> None:
@@ -90,18 +131,18 @@ def check_references(name: str, references: object, *, auto_resize: bool = False
     from PIL import Image
 
     if isinstance(references, Image.Image):
-        _check_number(name, None)
+        _check_count(name, None)
         _check_picture(1, references, auto_resize=auto_resize)
         return
     if not isinstance(references, list | tuple):
         raise TypeError(f"edit_image must be a picture, or a list of them; got {_kind(references)}. {OPEN}")
-    _check_number(name, len(references))
+    _check_count(name, len(references))
     for number, picture in enumerate(references, 1):
         _check_picture(number, picture, auto_resize=auto_resize)
 
 
 def guard_prompts(pipe: QwenImagePipeline) -> None:
-    """Make the pipeline check its steps and its prompt first; the negative prompt may be empty."""
+    """Make the pipeline check its settings and its prompt first; the negative prompt may be empty."""
     from diffsynth.diffusion.base_pipeline import PipelineUnit
 
     class PromptCheck(PipelineUnit):
@@ -112,12 +153,20 @@ def guard_prompts(pipe: QwenImagePipeline) -> None:
             inputs_posi: dict[str, Any],
             inputs_nega: dict[str, Any],
         ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+            check_settings(inputs_shared | inputs_nega)
             check_steps(pipe)
-            check_guidance(inputs_shared["cfg_scale"])
             check_prompt(pipe, inputs_posi["prompt"])
             return inputs_shared, inputs_posi, inputs_nega
 
     pipe.units.insert(0, PromptCheck(take_over=True))
+    set_timesteps = pipe.scheduler.set_timesteps
+
+    def set_checked(num_inference_steps: int = 100, denoising_strength: float = 1.0, **more: Any) -> None:
+        # The pipeline lays out its steps before its first unit runs.
+        check_settings({"num_inference_steps": num_inference_steps, "denoising_strength": denoising_strength})
+        set_timesteps(num_inference_steps, denoising_strength, **more)
+
+    pipe.scheduler.set_timesteps = set_checked
 
 
 def guard_references(pipe: QwenImagePipeline, name: str) -> None:
@@ -156,7 +205,7 @@ def with_image_positions(text_encoder: Any) -> Any:
     return text_encoder
 
 
-def _check_number(name: str, count: int | None) -> None:
+def _check_count(name: str, count: int | None) -> None:
     """count: how long the list is; None for one picture that is not in a list"""
     most = MOST[name]
     came = "one picture without a list" if count is None else f"a list of {count}"

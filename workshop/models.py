@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workshop import units
+from workshop import lists, units
 
 # Beside the weights, for a picture of 1328×1328 px with two references: an estimate, unmeasured on an MI300X.
 WORKING_BYTES = 16 * units.GIB
@@ -172,7 +172,11 @@ def pipeline_parts(name: str) -> dict[str, tuple[Model, Part]]:
 
 
 def pipeline_bytes(names: Sequence[str]) -> int:
-    """Count the bytes of these pipelines in bf16, shared parts once, without activations."""
+    """Count the bytes of these pipelines in bf16, shared parts once, without activations.
+
+    Raises TypeError for a single name without a list, ValueError for a name that is no pipeline.
+    """
+    lists.demand("names", names)
     parts = {(m.repo, p.role): p for name in names for m, p in pipeline_parts(name).values()}
     return sum(2 * part.parameters for part in parts.values())
 
@@ -197,7 +201,10 @@ def bill(names: Sequence[str] = tuple(PIPELINES)) -> list[tuple[str, int, int]]:
     """Add up pipelines: one line each, all lines summed, and what is left if shared parts count once.
 
     returns: (what, parameters, bytes in bf16)
+
+    Raises TypeError for a single name without a list, ValueError for a name that is no pipeline.
     """
+    lists.demand("names", names)
     parts = {name: pipeline_parts(name).values() for name in names}
     counts = {name: sum(part.parameters for _, part in parts[name]) for name in names}
     once = pipeline_bytes(names) // 2  # bf16: two bytes a parameter

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import files
+from workshop import files, lists
 from workshop.files import REPO
 
 if TYPE_CHECKING:
@@ -87,8 +87,7 @@ def select(names: Sequence[str], *, folder: Path | None = None) -> list[Path]:
     Raises TypeError for a single text, and ValueError, with the right names, for a name that means none or
     several.
     """
-    if isinstance(names, str):
-        raise TypeError(f"names must be a list of names, got the text {names!r}. Write [{names!r}].")
+    lists.demand("names", names)
     there = find(TALK, folder=folder) + (find(LABS, folder=folder) if names else [])
     if not there:
         raise ValueError(f"There is no notebook in {folder or FOLDER}. Their names begin with a number.")

@@ -63,12 +63,16 @@ def needed(model: catalogue.Model) -> bool:
 
 
 def main(argv: list[str]) -> int:
-    """Print the table, or JSON, and return 1 if anything needed is missing."""
+    """Print the table, or JSON; return 1 if anything needed is missing, 2 for a wrong word or variable."""
     parser = argparse.ArgumentParser(prog="python -m workshop preflight", description="Is everything here?")
     parser.add_argument("--profile", default="auto", choices=("auto", *profiles.NAMES))
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     args = parser.parse_args(argv)
-    profile = profiles.choose(args.profile)
+    try:
+        profile = profiles.choose(args.profile)
+    except ValueError as error:
+        print(f"./scripts/preflight: {error}", file=sys.stderr)
+        return 2
     checks = check(profile)
     fine = ready(checks)
     if args.json:

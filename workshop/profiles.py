@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workshop import models as catalogue
-from workshop.files import POCKET, REPO, shorten
+from workshop.files import POCKET, REPO, demand_folder, read_folder, shorten
 from workshop.units import GIB
 
 if TYPE_CHECKING:
@@ -123,11 +123,7 @@ def current() -> Profile:
 
 def choose(name: str = "auto") -> Profile:
     """Describe the profile that `use` would take, without setting or demanding anything."""
-    asked = "it was asked for by name"
-    if name == "auto" and os.environ.get("WORKSHOP_PROFILE"):
-        name, asked = os.environ["WORKSHOP_PROFILE"], "WORKSHOP_PROFILE names it"
-    if name not in ("auto", *NAMES):
-        raise ValueError(f"There is no profile named {name!r}. These are: auto, {', '.join(NAMES)}.")
+    name, asked = find_name(name)
     gpu, why_none = find_gpu()
     if name == "auto":
         name, asked = _automatic(gpu, why_none)
@@ -137,9 +133,32 @@ def choose(name: str = "auto") -> Profile:
     return Profile("pocket", "cuda" if gpu else "cpu", "float32", 128, POCKET, asked, gpu)
 
 
+def find_name(name: str = "auto") -> tuple[str, str]:
+    """Find which profile is asked for: by name, or by the variable WORKSHOP_PROFILE for "auto".
+
+    returns: "auto", "mi300x" or "pocket", and who asked for it
+
+    Raises ValueError, naming the variable if it is its fault, for another name.
+    """
+    words, asked = f"auto, {', '.join(NAMES)}", "it was asked for by name"
+    set_to = os.environ.get("WORKSHOP_PROFILE")
+    if name == "auto" and set_to:
+        name, asked = set_to, "WORKSHOP_PROFILE names it"
+        if name not in ("auto", *NAMES):
+            raise ValueError(
+                f"WORKSHOP_PROFILE is {name!r}, and there is no such profile. These are: {words}. Unset it: "
+                "unset WORKSHOP_PROFILE"
+            )
+    if name not in ("auto", *NAMES):
+        raise ValueError(f"There is no profile named {name!r}. These are: {words}.")
+    return name, asked
+
+
 def real_models() -> Path:
     """Return the folder of the real weights: WORKSHOP_MODELS, or models/ in the repository."""
-    return Path(os.environ.get("WORKSHOP_MODELS") or REPO / "models").expanduser().absolute()
+    folder = read_folder("WORKSHOP_MODELS", REPO / "models")
+    demand_folder(folder, remedy="Set WORKSHOP_MODELS to a folder, or unset it.")
+    return folder
 
 
 def find_gpu() -> tuple[Gpu | None, str]:

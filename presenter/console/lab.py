@@ -21,12 +21,17 @@ from presenter import cues, schedule
 from presenter.console import addresses, phone
 from presenter.material import Material
 from presenter.schedule import DEFAULT_MINUTES
-from workshop import notebooks
+from workshop import amounts, files, notebooks, profiles
 from workshop.files import REPO
 
 # Folders of settings in the layout that Jupyter expects.
 QUIET = Path(__file__).with_name("quiet")  # JupyterLab asks nothing about news during the lesson
 KEYS = Path(__file__).with_name("keys")  # a clicker's keys run cells
+ROOT = (
+    "You are root here, as in a container. JupyterLab then starts only with --allow-root, because whoever "
+    "has its token can do everything on this machine. Take another user, or add --allow-root in a container "
+    "that holds nothing else."
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,12 +39,17 @@ def main(argv: Sequence[str]) -> int:
     ours, jupyter = make_parser().parse_known_args([word for word in argv if word != "--"])
     options = collect_options(ours)
     try:
+        profiles.find_name()  # the console asks for it when the server is up already
+        if ours.talk:
+            files.demand_folder(ours.talk, remedy="Take another --talk.")
         material = Material.read(ours.cues, ours.notebooks)
         material.plan({"minutes": DEFAULT_MINUTES} | options, level=options.get("level", cues.LEVELS[0]))
         arguments = make_arguments(ours, options)
     except ValueError as error:
         print(f"presenter lab: {error}", file=sys.stderr)
         return 1
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and not any("allow" in word for word in jupyter):
+        print(f"presenter lab: {ROOT}", file=sys.stderr)
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # a kernel of the same name elsewhere must not win
     add_settings(os.environ, [QUIET, *([KEYS] if ours.keys else [])])
     from jupyterlab.labapp import LabApp
@@ -55,10 +65,11 @@ def make_parser() -> argparse.ArgumentParser:
         description="Open JupyterLab with the presenter's second screen. Other arguments go to JupyterLab.",
         allow_abbrev=False,
     )
-    made.add_argument("--minutes", type=float, help=f"from start to end; default {DEFAULT_MINUTES:g}")
+    minutes = amounts.decimal(above=True, most=schedule.DAY)
+    made.add_argument("--minutes", type=minutes, help=f"from start to end; default {DEFAULT_MINUTES:g}")
     made.add_argument("--level", choices=cues.LEVELS, help="default intermediate")
     made.add_argument("--start", type=schedule.parse_time, help="as 10:00; the room's clock does not wait")
-    made.add_argument("--break", type=float, action="append", dest="breaks", metavar="MINUTES")
+    made.add_argument("--break", type=minutes, action="append", dest="breaks", metavar="MINUTES")
     made.add_argument("--skip", action="append", metavar="CUE", help="as 04-mixing, or 04")
     made.add_argument(
         "--new", action="store_true", help="begin a new talk even if the last one has not ended"
@@ -73,7 +84,12 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="the one that phones reach: this machine's, or your laptop's if you reach this one by ssh",
     )
-    made.add_argument("--phone-port", type=int, metavar="PORT", help="default any that is free")
+    made.add_argument(
+        "--phone-port",
+        type=amounts.whole(least=1, most=65535),
+        metavar="PORT",
+        help="default any that is free",
+    )
     made.add_argument(
         "--keys",
         action="store_true",
@@ -97,7 +113,9 @@ def _local(text: str) -> str:
 def collect_options(ours: argparse.Namespace) -> dict[str, Any]:
     """Collect the options of the plan; none: a talk that goes on keeps the plan that it has."""
     given = {
-        name: getattr(ours, name) for name in ("minutes", "level", "breaks", "skip") if getattr(ours, name)
+        name: getattr(ours, name)
+        for name in ("minutes", "level", "breaks", "skip")
+        if getattr(ours, name) is not None
     }
     if ours.start:
         given["start"] = ours.start.isoformat()

@@ -219,7 +219,7 @@ def main(argv: list[str]) -> int:
         label = profiles.choose(options.profile).label
         material = Material.read(options.cues, options.notebooks).measured_on(label)
         books = notebooks.select(options.names, folder=options.notebooks)
-        output.mkdir(parents=True, exist_ok=True)
+        files.make_folder(output, remedy="Take another --output.")
         print(f"Writing into {files.from_here(output)}")
         export(material, books, options, into=output)
     except OSError as error:

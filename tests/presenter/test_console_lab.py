@@ -22,6 +22,21 @@ def test_impossible_plan_ends_the_command_with_the_reason(
     assert said.startswith("presenter lab: 3 minutes are ") and "too few" in said
 
 
+def test_root_is_told_about_allow_root_unless_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr("jupyterlab.labapp.LabApp.launch_instance", started.append)
+    monkeypatch.setattr(lab, "add_settings", lambda *_: None)
+    sheets, books = write_lesson(tmp_path)
+    words = ["--cues", str(sheets), "--notebooks", str(books)]
+    for user, more, told in ((0, [], True), (0, ["--allow-root"], False), (1000, [], False)):
+        monkeypatch.setattr(os, "geteuid", lambda user=user: user)
+        assert lab.main([*words, *more]) == 0
+        assert ("add --allow-root in a container" in capsys.readouterr().err) == told
+    assert len(started) == 3
+
+
 def test_command_line_says_nothing_about_a_plan_that_goes_on() -> None:
     assert lab.collect_options(lab.make_parser().parse_args([])) == {}
     asked = lab.make_parser().parse_args(["--level", "advanced", "--break", "5", "--break", "7"])

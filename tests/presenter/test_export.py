@@ -134,7 +134,7 @@ def test_folder_that_cannot_be_written_is_an_error_and_no_traceback(
     (tmp_path / "taken").write_text("a file")
     where = ["--cues", str(sheets), "--notebooks", str(books), "--output", str(tmp_path / "taken" / "out")]
     assert export.main(where) == 2
-    assert re.search(r"presenter export: .*taken.*choose another with --output", capsys.readouterr().err)
+    assert re.search(r"presenter export: .*taken is a file. Take another --output", capsys.readouterr().err)
 
 
 @pytest.mark.slow

@@ -105,7 +105,7 @@ def test_word_that_is_no_cue_is_refused_with_the_right_ones() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"minutes": 0}, "Minutes must be above 0, got 0"),
+        ({"minutes": 0}, "Minutes must be above 0, at most 1,440, got 0"),
         ({"minutes": 30, "breaks": [-5]}, r"breaks of \[-5\]"),
         ({"minutes": 30, "level": "expert"}, "no level 'expert'. These are: beginner, intermediate, adv"),
         ({"minutes": 90, "breaks": [1] * 9}, "no place for 9 breaks between 6 cues. Take fewer"),

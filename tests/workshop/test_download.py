@@ -157,7 +157,7 @@ def test_a_read_only_model_folder_says_what_still_works_and_what_to_do(machine, 
 
 
 def test_a_wrong_name_lists_the_right_ones(machine, hub, capsys):
-    assert download.main(["Qwen-Image-Edit-2511"]) == 1
+    assert download.main(["Qwen-Image-Edit-2511"]) == 2
     assert "no model named 'Qwen-Image-Edit-2511'. These are: Qwen-Image, " in capsys.readouterr().err
 
 

@@ -68,7 +68,7 @@ def test_another_folder_of_that_name_is_not_ours(tmp_path: Path, monkeypatch: py
 
 
 def test_one_text_is_no_list_of_names() -> None:
-    with pytest.raises(TypeError, match=r"got the text '01'. Write \['01'\]"):
+    with pytest.raises(TypeError, match=r"names must be a list, got the text '01'\. Write \['01'\]"):
         notebooks.select("01")
 
 

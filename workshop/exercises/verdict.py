@@ -38,6 +38,8 @@ def exercise(name: str) -> Callable[[Judge], Judge]:
 def check(name: str, answer: object, *context: object) -> None:
     """Print yours, expected and whether they agree. What is wrong with an answer is printed, never raised.
 
+    An answer that ends the program, as `exit()` does, is wrong as well; only your interrupt ends the cell.
+
     context: what the exercise's judge needs beside the answer, as the pipeline
 
     Raises ValueError for a name that is no exercise.
@@ -45,11 +47,19 @@ def check(name: str, answer: object, *context: object) -> None:
     if name not in JUDGES:
         raise ValueError(f"There is no exercise named {name!r}. These are: {', '.join(JUDGES)}.")
     try:
-        verdict = JUDGES[name](answer, *context)
-    except Exception as error:  # a student's function may fail in any way, and the next cell must still run
-        what = f"{type(error).__name__}: {error}"
-        verdict = Verdict(False, f"an error, {what}", "an answer that can be judged")
+        verdict = str(JUDGES[name](answer, *context))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a student's function may fail in any way; the next cell must still run
+        verdict = str(Verdict(False, f"an error, {_describe(error)}", "an answer that can be judged"))
     print(f"{name}: {verdict}")
+
+
+def _describe(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # the error is a student's class, too
+        return type(error).__name__
 
 
 def write_numbers(values: Sequence[float], unit: str = "") -> str:

@@ -52,10 +52,8 @@ def run(
     chosen = notebooks.select(names, folder=folder)
     for path in chosen:
         demand_parameter(path)
-    if output.exists() and any(output.iterdir()):
-        raise ValueError(f"{output} is not empty. Choose another folder with --output, or remove this one.")
-    pictures = output.absolute() / "pictures"
-    pictures.mkdir(parents=True, exist_ok=True)
+    demand_output(output)
+    pictures = files.make_folder(output.absolute() / "pictures", remedy="Take another --output.")
 
     several = "s" if len(chosen) > 1 else ""
     print(f"Running {len(chosen)} notebook{several} into {files.from_here(output)}", flush=True)
@@ -73,6 +71,13 @@ def run(
     good = sum(not result.problem for result in results)
     print(f"\n{good} of {len(results)} ran from top to bottom. Report: {files.from_here(page)}")
     return 0 if good == len(results) else 1
+
+
+def demand_output(output: Path) -> None:
+    """Raise ValueError unless the folder for the results is empty, or can be made; nothing is made."""
+    files.demand_folder(output, remedy="Take another --output.")
+    if output.exists() and any(output.iterdir()):
+        raise ValueError(f"{output} is not empty. Choose another folder with --output, or remove this one.")
 
 
 def demand_parameter(notebook: Path) -> None:
@@ -222,6 +227,7 @@ def main(argv: list[str]) -> int:
     try:
         profile = profiles.use(options.profile, models=False)
         if options.dry_run:
+            demand_output(output)
             would = ", ".join(path.stem for path in notebooks.select(options.names))
             print(f"Would run {would} into {files.from_here(output)}")
             return 0

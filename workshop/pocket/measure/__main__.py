@@ -43,6 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.validation and options.output and options.output.resolve() == files.POCKET:
         parser.error(f"--validation is not for the report. Name another folder than {options.output}.")
+    if options.output:
+        try:
+            files.make_folder(options.output, remedy="Take another --output.")
+        except ValueError as error:
+            parser.error(str(error))
     profiles.use("pocket")
     part = VALIDATION if options.validation else REPORT
     pipe = loading.load_pipeline("Qwen-Image")

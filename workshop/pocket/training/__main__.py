@@ -29,7 +29,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from workshop import amounts
+from workshop import amounts, files
 from workshop.pocket.training.checkpoint import SHIPPED_DIT, SHIPPED_VAE, load_shipped
 from workshop.pocket.training.export import export
 from workshop.pocket.training.loop import Stage, rank_and_size, train
@@ -102,6 +102,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"--warm is for the stages {' and '.join(WARM)}, got {options.stage}: "
             "nothing else ships in a form to go on from"
         )
+    for folder, flag in ((options.folder, "--folder"), (options.output, "--output")):
+        try:
+            if folder:
+                files.make_folder(folder, remedy=f"Take another {flag}.")
+        except ValueError as error:
+            parser.error(str(error))
     torch.manual_seed(0)
     if options.stage == "export":
         export(options.folder, options.output)
