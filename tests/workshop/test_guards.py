@@ -189,4 +189,4 @@ def test_with_auto_resize_any_size_will_do() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_a_guidance_that_is_no_number_is_refused(value: float) -> None:
     with pytest.raises(ValueError, match=r"cfg_scale must be a finite number, got .*would be black"):
-        guards.check_guidance(value)
+        guards.check_settings({"cfg_scale": value})
