@@ -44,6 +44,16 @@ def test_a_full_disk_keeps_the_checkpoint_from_before_and_says_so(
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize("name", ["step-2.safetensors", "samples/step-00000.png"])
+def test_a_disk_that_is_full_at_the_first_save_advises_what_will_work(name: str, tmp_path: Path) -> None:
+    with (
+        pytest.raises(TrainingError, match=r"kB\)\. Make room there, then begin without --resume\."),
+        small_files(1000),
+    ):
+        checkpoint.write(tmp_path / name, bytes(5000))
+    assert loop.prepare_folder(tmp_path, make_parser().parse_args([]), {}) == 0
+
+
 def test_facts_of_a_file_that_is_cut_short_are_none(tmp_path: Path) -> None:
     import torch
 
