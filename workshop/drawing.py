@@ -102,7 +102,7 @@ def denoise(
     size: image px, a multiple of 16
     yields: `num_inference_steps` + 1 states with latents (1, C, size / 8, size / 8)
 
-    The states use the pipeline's own scheduler: draw no other picture with it until the last one is here.
+    The states use the pipeline's own scheduler: draw no other picture with it until the loop has ended.
     """
     import torch
 
@@ -134,7 +134,10 @@ def denoise(
 def _prepare_conditions(
     pipe: QwenImagePipeline, prompt: str, *, size: int, seed: int, num_inference_steps: int, cfg_scale: float
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Prepare what the DiT needs by the pipeline's own units: for both passes, with the prompt, without."""
+    """Return what both passes share, what only the pass with the prompt takes, and what only the other takes.
+
+    The pipeline's own units compute it.
+    """
     pipe.scheduler.set_timesteps(
         num_inference_steps, denoising_strength=1.0, dynamic_shift_len=(size // 16) ** 2
     )
@@ -176,7 +179,7 @@ def count_passes(pipe: QwenImagePipeline, prompt: str, **settings: Any) -> int:
 
 
 def embed(pipe: QwenImagePipeline, prompt: str) -> torch.Tensor:
-    """Average the vectors that the DiT gets for a prompt, without the template's closing.
+    """Return the mean vector of what the DiT gets for a prompt, without the template's closing.
 
     returns: (D,), float32
     """

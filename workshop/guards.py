@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
     from PIL import Image
 
-LONGEST = 512  # tokens the real model was trained on; the pocket's text encoder carries its own number
-CUT = 4096  # tokens DiffSynth hands on
+MAX_TRAINED_TOKENS = 512  # the real model's; the pocket's text encoder carries its own
+CUT_AFTER = 4096  # tokens DiffSynth hands on
 # The most references each pipeline has learned to take; 3 is what the model card of Edit-2509 says.
-MOST = {"Qwen-Image": 0, "Qwen-Image-Edit": 1, "Qwen-Image-Edit-2509": 3}
-SIDE = 16  # image px of a token's side; DiffSynth cuts a reference into such squares
-OPEN = "Open it first: PIL.Image.open(path)."
+MAX_REFERENCES = {"Qwen-Image": 0, "Qwen-Image-Edit": 1, "Qwen-Image-Edit-2509": 3}
+TOKEN_SIDE = 16  # image px of a token's side; DiffSynth cuts a reference into such squares
+HOW_TO_OPEN = "Open it first: PIL.Image.open(path)."
 CONVERT = "Convert it: from workshop.pictures import to_rgb; to_rgb(picture)."
 
 
@@ -43,10 +43,10 @@ def check_prompt(pipe: QwenImagePipeline, prompt: object) -> None:
             "The prompt is empty. Say what the picture should show. "
             "(What the model draws of its own accord you see with any prompt and cfg_scale=0.)"
         )
-    longest = getattr(pipe.text_encoder, "longest_prompt", LONGEST)
+    longest = getattr(pipe.text_encoder, "longest_prompt", MAX_TRAINED_TOKENS)
     count = len(pipe.tokenizer(prompt).input_ids)
     if count > longest:
-        cut = f" After {CUT:,} tokens it is cut off." if count > CUT else ""
+        cut = f" After {CUT_AFTER:,} tokens it is cut off." if count > CUT_AFTER else ""
         warnings.warn(
             f"The prompt has {count:,} tokens, and the text encoder was trained on {longest:,} at most: "
             f"what it says may be drawn wrongly or not at all.{cut} Say it shorter.",
@@ -55,10 +55,10 @@ def check_prompt(pipe: QwenImagePipeline, prompt: object) -> None:
 
 
 def check_steps(pipe: QwenImagePipeline) -> None:
-    """Raise ValueError if the noise levels of the drawing that begins are no numbers.
+    """Raise ValueError if the noise levels of the drawing that begins are NaN.
 
     Source: diffsynth 2.1.12, FlowMatchScheduler.set_timesteps_qwen_image stretches the levels so that the
-    last is 0.02; a first level of 1 that is also the last one is divided by 0, and the picture is black.
+    last is 0.02; with one step the stretch divides by 0, and the picture is black.
     """
     sigmas = pipe.scheduler.sigmas
     if sigmas.isnan().any():
@@ -79,11 +79,11 @@ def check_settings(given: Mapping[str, Any]) -> None:
     """
     for name in ("size", "height", "width"):
         if name in given:
-            _check_whole(name, given[name], least=SIDE)
-            if given[name] % SIDE:
-                near = given[name] // SIDE * SIDE
-                what = f"{name} must be a multiple of {SIDE} px, got {given[name]}"
-                raise ValueError(f"{what}. Take {near} or {near + SIDE}.")
+            _check_whole(name, given[name], least=TOKEN_SIDE)
+            if given[name] % TOKEN_SIDE:
+                near = given[name] // TOKEN_SIDE * TOKEN_SIDE
+                what = f"{name} must be a multiple of {TOKEN_SIDE} px, got {given[name]}"
+                raise ValueError(f"{what}. Take {near} or {near + TOKEN_SIDE}.")
     if "num_inference_steps" in given:
         _check_whole("num_inference_steps", given["num_inference_steps"], least=1)
     if given.get("seed") is not None:  # None: another picture each time
@@ -135,7 +135,9 @@ def check_references(name: str, references: object, *, auto_resize: bool = False
         _check_picture(1, references, auto_resize=auto_resize)
         return
     if not isinstance(references, list | tuple):
-        raise TypeError(f"edit_image must be a picture, or a list of them; got {_kind(references)}. {OPEN}")
+        raise TypeError(
+            f"edit_image must be a picture, or a list of them; got {_kind(references)}. {HOW_TO_OPEN}"
+        )
     _check_count(name, len(references))
     for number, picture in enumerate(references, 1):
         _check_picture(number, picture, auto_resize=auto_resize)
@@ -182,7 +184,7 @@ def guard_references(pipe: QwenImagePipeline, name: str) -> None:
     pipe.units.insert(0, ReferenceCheck(input_params=("edit_image", "edit_image_auto_resize")))
 
 
-def with_image_positions(text_encoder: Any) -> Any:
+def add_image_positions(text_encoder: Any) -> Any:
     """Give a reference picture's tokens their 3-D positions (time, height, width); returns the encoder.
 
     text_encoder: DiffSynth's QwenImageTextEncoder
@@ -206,8 +208,11 @@ def with_image_positions(text_encoder: Any) -> Any:
 
 
 def _check_count(name: str, count: int | None) -> None:
-    """count: how long the list is; None for one picture that is not in a list"""
-    most = MOST[name]
+    """Raise ValueError unless the pipeline takes so many references.
+
+    count: how long the list is; None for one picture that is not in a list
+    """
+    most = MAX_REFERENCES[name]
     came = "one picture without a list" if count is None else f"a list of {count}"
     if most == 0:
         raise ValueError(
@@ -230,7 +235,7 @@ def _check_picture(number: int, picture: object, *, auto_resize: bool) -> None:
     from PIL import Image
 
     if not isinstance(picture, Image.Image):
-        raise TypeError(f"Reference {number} must be a picture, got {_kind(picture)}. {OPEN}")
+        raise TypeError(f"Reference {number} must be a picture, got {_kind(picture)}. {HOW_TO_OPEN}")
     try:
         picture.load()  # PIL reads a file's pixels only when somebody asks for them
     except (OSError, SyntaxError, ValueError) as error:
@@ -241,9 +246,9 @@ def _check_picture(number: int, picture: object, *, auto_resize: bool) -> None:
         raise ValueError(f"Reference {number} must be RGB, got {_mode(picture)}. {CONVERT}")
     if not pictures.is_upright(picture):
         raise ValueError(f"Reference {number} lies on its side, as its EXIF tag says. {CONVERT}")
-    if not auto_resize and (picture.width % SIDE or picture.height % SIDE):
+    if not auto_resize and (picture.width % TOKEN_SIDE or picture.height % TOKEN_SIDE):
         raise ValueError(
-            f"Reference {number} must have sides that are multiples of {SIDE} px, got "
+            f"Reference {number} must have sides that are multiples of {TOKEN_SIDE} px, got "
             f"{picture.width}×{picture.height}. Resize it, or pass edit_image_auto_resize=True."
         )
 

@@ -120,7 +120,7 @@ def load_pipeline(name: str = "Qwen-Image", *, profile: profiles.Profile | None 
             _parts[key] = _part(pipe, role)
         else:
             setattr(pipe, role, _parts[key])
-    guards.with_image_positions(pipe.text_encoder)
+    guards.add_image_positions(pipe.text_encoder)
     guards.guard_references(pipe, name)
     guards.guard_prompts(pipe)
     _pipelines[name] = (profile, pipe)

@@ -1,7 +1,7 @@
 """What a picture shows: who is in it, what of a prompt it follows, how far it is from another.
 
-On the pocket profile a trained reader answers; this module is the only way to it. Nobody reads photographs
-for us: on the real model every answer is an empty box (☐) that you tick.
+On the pocket profile a trained reader answers; this module is the notebooks' only way to it. Nobody reads
+photographs for us: on the real model every answer is an empty box (☐) that you tick.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from workshop.profiles import Profile
 
 CHANCE = sum(1 / len(PERSON_ATTRIBUTES[name]) for name in IDENTITY) / len(IDENTITY)
-"""The share of an identity that even guessing keeps."""
+"""Identity score of guessing."""
 
 MARKINGS = "a dog: all its markings"
 JUMPING_MARKINGS, JUMPING_POSE = "a dog is jumping: all its markings", "a dog is jumping: it jumps"
 PORTRAITS = "portraits: what was asked for"
 PORTRAIT_SEED = 707
-"""The portraits that show what was forgotten start here; no training stage uses this seed."""
+"""Seed of the portraits that show what training forgot; no training stage uses it."""
 
 
 def look(picture: Image.Image, asked: Mapping[str, str], profile: Profile) -> dict[str, str]:
-    """Return for each attribute that was asked for whether the picture shows it: ✓, ✗ or ☐, and a value.
+    """Return for each attribute a mark and a value: the wanted value after ✓ and ☐, the found value after ✗.
 
-    asked: attribute to the value that was asked for
+    asked: attribute to the wanted value
     """
     if not profile.has_reader:
         return {name: f"☐ {wanted}" for name, wanted in asked.items()}
@@ -47,7 +47,7 @@ def look(picture: Image.Image, asked: Mapping[str, str], profile: Profile) -> di
 
 
 def identity(people: Sequence[Image.Image], profile: Profile) -> dict[str, str]:
-    """Name what must be seen again in a picture made from these: the first person left, the second right."""
+    """List attributes that an edit of these people must keep: first person left, second right."""
     sides = tuple(zip(("left", "right"), people, strict=False))
     if not profile.has_reader:
         return {f"{side} {name}": "as in the reference" for side, _ in sides for name in IDENTITY}
@@ -112,20 +112,21 @@ class DogPictures:
 
 
 def draw_dogs(
-    pipe: QwenImagePipeline, *, size: int, count: int, others: int, first_seed: int = 0
+    pipe: QwenImagePipeline, *, size: int, count: int, portraits: int, first_seed: int = 0
 ) -> DogPictures:
     """Draw the dog, the jumping dog and portraits with the pipeline as it is, with or without a LoRA.
 
-    size: image px; count: pictures of each of the two prompts of the dog; others: portraits
+    size: image px; count: pictures of each of the two prompts of the dog
+    portraits: how many of them
 
     The seeds of each prompt start at `first_seed`; each portrait has a prompt of its own.
     """
     from tqdm import tqdm
 
-    portraits = [caption.text for caption in portrait_captions(others, first_seed)]
+    portrait_prompts = [caption.text for caption in portrait_captions(portraits, first_seed)]
     jobs = [
         (text, seed)
-        for texts in ([prompts.DOG] * count, [prompts.JUMPING] * count, portraits)
+        for texts in ([prompts.DOG] * count, [prompts.JUMPING] * count, portrait_prompts)
         for seed, text in enumerate(texts, first_seed)
     ]
     drawn = [
@@ -136,7 +137,7 @@ def draw_dogs(
 
 
 def portrait_captions(count: int, first_seed: int = 0) -> list[prompts.Caption]:
-    """Return the first captions of held-out portraits; others for another first seed."""
+    """Return the first captions of held-out portraits; another first seed gives other portraits."""
     rng = random.Random(PORTRAIT_SEED + first_seed)
     stream = scenes.stream(PORTRAIT_SEED + first_seed, test=True, kind="portrait")
     written = (captions.caption(scene, "en", rng) for scene in stream)
@@ -147,8 +148,8 @@ def measure_dogs(drawn: DogPictures) -> dict[str, float]:
     """Read pictures of the pocket model; returns shares in [0, 1] by name."""
     from workshop.pocket.model import reader  # imports torch
 
-    dogs, jumping, others = map(read_all, (drawn.dogs, drawn.jumping, drawn.portraits))
-    asked = zip(portrait_captions(len(others), drawn.first_seed), others, strict=True)
+    dogs, jumping, portraits = map(read_all, (drawn.dogs, drawn.jumping, drawn.portraits))
+    asked = zip(portrait_captions(len(portraits), drawn.first_seed), portraits, strict=True)
     followed = [hit for caption, found in asked for hit in reader.compare(caption.named, found).values()]
     return {
         MARKINGS: _share([has_markings(found) for found in dogs]),

@@ -84,7 +84,7 @@ def predict(*, blocks: int, width: int, rank: int) -> int:
     return blocks * 40 * width * rank
 
 
-def targets(dit: torch.nn.Module) -> Sizes:
+def list_targets(dit: torch.nn.Module) -> Sizes:
     """List the layers of a DiT that are among the 12 targets; a DiT on the meta device will do."""
     endings = tuple("." + target for target in TARGETS)
     return {name: size for name, size in _linears(dit).items() if name.endswith(endings)}

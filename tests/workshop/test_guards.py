@@ -60,8 +60,8 @@ def test_the_limits_of_the_real_model_are_those_that_diffsynth_states() -> None:
     from diffsynth.pipelines.qwen_image import QwenImageUnit_PromptEmbedder
 
     source = inspect.getsource(QwenImageUnit_PromptEmbedder.encode_prompt)
-    assert f"trained on prompts up to {guards.LONGEST} tokens" in source
-    assert f"max_length={guards.CUT}+drop_idx" in source and "truncation=True" in source
+    assert f"trained on prompts up to {guards.MAX_TRAINED_TOKENS} tokens" in source
+    assert f"max_length={guards.CUT_AFTER}+drop_idx" in source and "truncation=True" in source
 
 
 def test_the_pockets_limit_is_what_its_captions_reach() -> None:
@@ -118,7 +118,7 @@ def test_a_guard_lets_a_good_prompt_and_an_empty_negative_one_through() -> None:
 
 
 def test_it_is_known_of_each_pipeline_how_many_references_it_takes() -> None:
-    assert guards.MOST.keys() == models.PIPELINES.keys()
+    assert guards.MAX_REFERENCES.keys() == models.PIPELINES.keys()
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def run(encoder, **inputs):
 def wrapped(text_encoder):
     import copy
 
-    return guards.with_image_positions(copy.deepcopy(text_encoder))
+    return guards.add_image_positions(copy.deepcopy(text_encoder))
 
 
 def test_without_the_wrapper_the_picture_gets_no_positions_of_its_own(text_encoder, prompt):
@@ -139,5 +139,5 @@ def test_token_types_that_are_given_are_respected(wrapped, prompt):
 
 def test_wrapping_twice_is_wrapping_once(wrapped):
     count = len(wrapped._forward_pre_hooks)
-    assert guards.with_image_positions(wrapped) is wrapped
+    assert guards.add_image_positions(wrapped) is wrapped
     assert len(wrapped._forward_pre_hooks) == count == 1

@@ -97,7 +97,7 @@ def test_the_dogs_are_drawn_by_prompt_and_seed_and_read_by_the_reader(
         return Image.new("RGB", (size, size))
 
     monkeypatch.setattr(looking.drawing, "draw", draw)
-    drawn = looking.draw_dogs(None, size=8, count=2, others=3)
+    drawn = looking.draw_dogs(None, size=8, count=2, portraits=3)
     portraits = [caption.text for caption in looking.portrait_captions(3)]
     assert asked == [
         *((prompt, seed) for prompt in (prompts.DOG, prompts.JUMPING) for seed in range(2)),

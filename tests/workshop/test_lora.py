@@ -59,7 +59,7 @@ def write(path: Path, sizes: Mapping[str, tuple[int, int]], *, rank: int = RANK,
 
 
 def test_a_rank_32_lora_of_the_real_model_is_counted_as_predicted(real: torch.nn.Module) -> None:
-    layers = lora.targets(real)
+    layers = lora.list_targets(real)
     assert len(layers) == 720 == 60 * len(lora.TARGETS)
     assert lora.count(layers, rank=32) == lora.predict(blocks=60, width=3072, rank=32) == 235_929_600
     assert 2 * lora.count(layers, rank=32) == models.LORA.bytes
@@ -70,12 +70,12 @@ def test_the_pocket_models_lora_is_counted_as_predicted(pocket: torch.nn.Module,
     from workshop.pocket.model.architecture import BLOCKS, WIDTH
 
     predicted = lora.predict(blocks=BLOCKS, width=WIDTH, rank=rank)
-    assert lora.count(lora.targets(pocket), rank=rank) == predicted
+    assert lora.count(lora.list_targets(pocket), rank=rank) == predicted
 
 
 def test_what_a_file_holds_is_what_was_predicted(tmp_path: Path, pocket: torch.nn.Module) -> None:
-    file = lora.read(write(tmp_path / "lora.safetensors", lora.targets(pocket), rank=8))
-    assert file.sizes == lora.targets(pocket) and file.rank == 8
+    file = lora.read(write(tmp_path / "lora.safetensors", lora.list_targets(pocket), rank=8))
+    assert file.sizes == lora.list_targets(pocket) and file.rank == 8
     assert file.parameters == lora.predict(blocks=6, width=192, rank=8)
 
 
@@ -148,9 +148,9 @@ def test_an_a_that_does_not_fit_its_b_names_the_layer(tmp_path: Path, down: list
 def test_a_lora_of_the_real_model_says_so_to_the_pocket_and_the_other_way_round(
     tmp_path: Path, real: torch.nn.Module, pocket: torch.nn.Module
 ) -> None:
-    some = {name: size for name, size in lora.targets(real).items() if name.endswith(".attn.to_q")}
+    some = {name: size for name, size in lora.list_targets(real).items() if name.endswith(".attn.to_q")}
     large = write(tmp_path / "large.safetensors", some, rank=1)
-    small = write(tmp_path / "small.safetensors", lora.targets(pocket), rank=1)
+    small = write(tmp_path / "small.safetensors", lora.list_targets(pocket), rank=1)
     assert lora.check(large, real).rank == lora.check(small, pocket).rank == 1
     with pytest.raises(ValueError, match="is a LoRA for another model") as error:
         lora.check(large, pocket)
@@ -189,7 +189,7 @@ def test_a_lora_of_another_family_is_known_by_its_names(
 def test_a_prefix_that_diffsynth_does_not_know_comes_with_its_remedy(
     tmp_path: Path, pocket: torch.nn.Module
 ) -> None:
-    path = write(tmp_path / "lora.safetensors", lora.targets(pocket), prefix="transformer.")
+    path = write(tmp_path / "lora.safetensors", lora.list_targets(pocket), prefix="transformer.")
     with pytest.raises(
         ValueError, match=r"0 of its 72 layers fit.*\n.*\n.*\n  to do: +take 'transformer\.' off"
     ):
@@ -197,12 +197,12 @@ def test_a_prefix_that_diffsynth_does_not_know_comes_with_its_remedy(
 
 
 def test_a_prefix_that_diffsynth_knows_is_no_fault(tmp_path: Path, pocket: torch.nn.Module) -> None:
-    path = write(tmp_path / "lora.safetensors", lora.targets(pocket), prefix="diffusion_model.")
-    assert lora.check(path, pocket).sizes == lora.targets(pocket)
+    path = write(tmp_path / "lora.safetensors", lora.list_targets(pocket), prefix="diffusion_model.")
+    assert lora.check(path, pocket).sizes == lora.list_targets(pocket)
 
 
 def test_a_lora_that_fits_but_for_one_layer_is_an_error_too(tmp_path: Path, pocket: torch.nn.Module) -> None:
-    sizes = lora.targets(pocket) | {"transformer_blocks.6.attn.to_q": (192, 192)}
+    sizes = lora.list_targets(pocket) | {"transformer_blocks.6.attn.to_q": (192, 192)}
     path = write(tmp_path / "lora.safetensors", sizes)
     with pytest.raises(ValueError, match=r"72 of its 73 layers fit.*\n.*7 blocks, width 192: none of this"):
         lora.check(path, pocket)
@@ -234,7 +234,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory, pocket: torch.nn.Module) 
         path = tmp_path_factory.getbasetemp() / f"stand-in-{seed}.safetensors"
         if not path.exists():
             generator, tensors = torch.Generator().manual_seed(seed), {}
-            for name, (rows, columns) in lora.targets(pocket).items():
+            for name, (rows, columns) in lora.list_targets(pocket).items():
                 a, b = ((RANK, columns), (rows, RANK))
                 down, up = (0.05 * torch.randn(shape, generator=generator).bfloat16() for shape in (a, b))
                 tensors[f"{name}.lora_A.default.weight"], tensors[f"{name}.lora_B.default.weight"] = down, up
@@ -275,7 +275,7 @@ def test_loading_patches_every_layer_of_the_file_and_prepares_the_dit_once(
 
 
 def test_what_does_not_fit_leaves_the_pipeline_as_it_was(pipe: QwenImagePipeline, tmp_path: Path) -> None:
-    half_right = write(tmp_path / "l.safetensors", lora.targets(pipe.dit) | {"elsewhere": (8, 8)})
+    half_right = write(tmp_path / "l.safetensors", lora.list_targets(pipe.dit) | {"elsewhere": (8, 8)})
     before = draw(pipe)
     with pytest.raises(ValueError, match="72 of its 73 layers fit"):
         lora.load(pipe, half_right)

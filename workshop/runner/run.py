@@ -55,8 +55,8 @@ def run(
     demand_output(output)
     pictures = files.make_folder(output.absolute() / "pictures", remedy="Take another --output.")
 
-    several = "s" if len(chosen) > 1 else ""
-    print(f"Running {len(chosen)} notebook{several} into {files.from_here(output)}", flush=True)
+    plural = "s" if len(chosen) > 1 else ""
+    print(f"Running {len(chosen)} notebook{plural} into {files.from_here(output)}", flush=True)
     started = datetime.now().astimezone()
     results = []
     with kernel_environment(profile, pictures=pictures):
@@ -189,8 +189,8 @@ def print_failure(result: NotebookRun, *, output: Path) -> None:
         print("\n".join(f"    | {text}" for text in cell.source.splitlines()))
         for text in cell.error.splitlines()[-25:]:
             print(f"    {text}")
-    for idle in [cell for cell in result.cells if cell.state == NOT_RUN][:3]:
-        print(f"  Did not run: cell {idle.number}: {idle.source.splitlines()[0]}")
+    for not_run in [cell for cell in result.cells if cell.state == NOT_RUN][:3]:
+        print(f"  Did not run: cell {not_run.number}: {not_run.source.splitlines()[0]}")
     print(f"  Executed as far as it went: {files.from_here(output / (result.name + '.ipynb'))}")
 
 
@@ -205,7 +205,10 @@ def as_json(results: list[NotebookRun], *, profile: str, started: datetime) -> s
 
 
 def main(argv: list[str]) -> int:
-    """Run from the command line; return 0 if every cell ran, 1 if not, 2 for a wrong word, 130 if stopped."""
+    """Run from the command line.
+
+    returns: 0 if every cell ran, 1 if not, 2 for a bad argument, 130 if stopped
+    """
     parser = argparse.ArgumentParser(
         prog="./scripts/run", description="Run the notebooks, each in a fresh kernel, and write a report."
     )

@@ -6,7 +6,7 @@
     # on several GPUs, untried so far:
     .venv/bin/accelerate launch -m workshop train_lora --dataset_base_path dog --find_unused_parameters
 
-Flags, loss, loop and logger are DiffSynth's (2.1.12, diffsynth/diffusion). What they leave open is here:
+Flags, loss, loop and logger are DiffSynth's (2.1.12, diffsynth/diffusion). This module adds:
 
 - A training module for Qwen-Image (see `module`).
 - Pictures and prompts encoded once, into safetensors (see `dataset`). DiffSynth's `launch_data_process_task`
@@ -30,6 +30,7 @@ import io
 import math
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -107,7 +108,7 @@ def make_logger(
     draw: makes a sample picture
     sample_steps: steps from one sample picture to the next; 0 for none
     settings: what a checkpoint demands of a run that goes on from it
-    stop: holds a signal's number once one has come; the step that finds one saves all and raises Interrupted
+    stop: signals received so far; not empty: save and stop after this step, with Interrupted
     """
     from diffsynth.diffusion import ModelLogger
     from tqdm import tqdm
@@ -145,7 +146,7 @@ def make_logger(
                 if sample_steps and self.num_steps % sample_steps == 0:
                     self.show()
             if checkpoint.is_orphaned():
-                stop.append(1)  # SIGHUP: the notebook that was watching is gone
+                stop.append(signal.SIGHUP)  # the notebook that was watching is gone
             if stop:
                 self.on_training_end(accelerator, model, save_steps)
                 raise Interrupted(stop[0])
@@ -302,7 +303,7 @@ def prepare_folder(folder: Path, options: argparse.Namespace, settings: Mapping[
 def train(options: argparse.Namespace) -> Path:
     """Train as the options say, and return the LoRA's file.
 
-    Raises TrainingError if data, folder, disk or memory are not fit for it, Interrupted if asked to stop: the
+    Raises TrainingError if data, folder, disk or memory cannot be used, Interrupted if asked to stop: the
     steps up to then are saved.
     """
     faults = flags.find_faults(options)
@@ -317,11 +318,12 @@ def train(options: argparse.Namespace) -> Path:
     folder = output.expanduser().absolute()
     settings = {key: value for key, value in vars(options).items() if key not in flags.FREE}
     settings |= {"profile": profile.name, "pictures and prompts": data.content()}
-    first = os.environ.get("RANK", "0") == "0"  # accelerate's launcher numbers its processes
-    if first:
+    is_first_process = os.environ.get("RANK", "0") == "0"  # accelerate's launcher numbers its processes
+    if is_first_process:
         checkpoint.demand_own(folder, besides=(live.LOG,))
-    with checkpoint.lock_folder(folder) if first else contextlib.nullcontext(), explain_shortage(folder):
-        done = prepare_folder(folder, options, settings) if first else 0
+    lock = checkpoint.lock_folder(folder) if is_first_process else contextlib.nullcontext()
+    with lock, explain_training_shortage(folder):
+        done = prepare_folder(folder, options, settings) if is_first_process else 0
         return _train(options, data, folder=folder, profile=profile, settings=settings, done=done)
 
 
@@ -342,12 +344,12 @@ def _train(
     resume = folder / checkpoint.FILE if options.resume else None
     machine = make_accelerator(options, device=profile.device, resume=resume)
     with machine.main_process_first():
-        cost = dataset.encode_once(
+        encoding_cost = dataset.encode_once(
             folder / dataset.ENCODED, data, profile=profile, sample_prompt=options.sample_prompt
         )
     items = dataset.Encoded(folder / dataset.ENCODED, repeat=options.dataset_repeat)
     total = len(items) * options.num_epochs // machine.num_processes
-    machine.print(dataset.describe_saving(cost, pictures=len(items.rows), steps=total))
+    machine.print(dataset.describe_saving(encoding_cost, pictures=len(items.rows), steps=total))
     pipe = loading.read_parts("Qwen-Image", ("dit", "vae"), profile=profile)
     if options.use_gradient_checkpointing is None:
         options.use_gradient_checkpointing = must_recompute(pipe, items)
@@ -389,7 +391,7 @@ def _train(
 
 
 @contextlib.contextmanager
-def explain_shortage(folder: Path) -> Iterator[None]:
+def explain_training_shortage(folder: Path) -> Iterator[None]:
     """Turn torch's out-of-memory error into a TrainingError that says what to do."""
     try:
         yield

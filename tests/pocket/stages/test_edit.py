@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.support.training import with_few_renders
 from workshop import prompts
-from workshop.guards import with_image_positions
+from workshop.guards import add_image_positions
 from workshop.pocket.model import tokens
 from workshop.pocket.model.architecture import WIDTH
 from workshop.pocket.training import encoder, labels
@@ -38,7 +38,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> edit_stage.EditStage:
 @pytest.fixture(scope="module")
 def unit(stage: edit_stage.EditStage) -> tuple[QwenImageUnit_PromptEmbedder, QwenImagePipeline]:
     pipe = QwenImagePipeline(device="cpu", torch_dtype=torch.float32)
-    pipe.text_encoder = with_image_positions(stage.encoder)
+    pipe.text_encoder = add_image_positions(stage.encoder)
     pipe.processor = tokens.make_processor(stage.prompts.tokenizer)
     pipe.load_models_to_device = lambda names: None
     return QwenImageUnit_PromptEmbedder(), pipe
@@ -136,7 +136,7 @@ def test_references_are_asked_what_they_show_each_in_its_place(stage, monkeypatc
     monkeypatch.setattr(
         labels, "to_tensor", lambda rows, device: asked.append(rows) or to_tensor(rows, device)
     )
-    stage.example_losses(edits, fast=False)
+    stage.example_losses(edits, for_report=True)
     first, second = ([shown_by(stage, edit.references[i]) for edit in edits] for i in (0, 1))
     assert asked == [[edit.asked for edit in edits], first, second]
 

@@ -267,4 +267,4 @@ def test_the_layers_in_the_files_are_those_of_the_model() -> None:
     profile = profiles.choose("pocket")
     pipe = loading.read_parts("Qwen-Image", ("dit",), profile=profile)
     here = lora.read_linears("Qwen-Image", profile.models)
-    assert lora.targets(pipe.dit).items() <= here.items()
+    assert lora.list_targets(pipe.dit).items() <= here.items()

@@ -27,7 +27,7 @@ def measure(pipe: QwenImagePipeline, count: int, *, first_seed: int = 0) -> dict
     """
     pipe.dit = pipe.enable_lora_hot_loading(pipe.dit)
     with tempfile.TemporaryDirectory() as folder:
-        lesson = measure_lesson(pipe, Path(folder), count=count, others=count, first_seed=first_seed)
+        lesson = measure_lesson(pipe, Path(folder), count=count, portraits=count, first_seed=first_seed)
     figures: dict[str, float] = {}
     for name in lesson["before"]:
         figures |= {f"{name}, before": lesson["before"][name], f"{name}, after": lesson["after"][name]}
@@ -41,7 +41,8 @@ def tabulate(figures: dict[str, float]) -> dict[str, Row]:
     if not before:
         return {}
     rows = [
-        at_least(f"{name}, after", figures[f"{name}, after"], aim) for name, aim in targets(before).items()
+        at_least(f"{name}, after", figures[f"{name}, after"], aim)
+        for name, aim in list_least_shares(before).items()
     ]
     marked, seconds = before[MARKINGS], figures[SECONDS]
     rows.append(Row(f"{MARKINGS}, before", f"{marked:.1%}", "≤ 10%", marked <= 0.1))
@@ -59,31 +60,31 @@ class Lesson(TypedDict):
 
 
 def measure_model(
-    pipe: QwenImagePipeline, *, count: int, others: int, first_seed: int = 0
+    pipe: QwenImagePipeline, *, count: int, portraits: int, first_seed: int = 0
 ) -> dict[str, float]:
-    """Draw and read; returns shares in [0, 1] by name.
+    """Draw and read; return shares in [0, 1] by name.
 
-    count: pictures of each of the two prompts of the dog; others: portraits
+    count: pictures of each of the two prompts of the dog; portraits: how many of them
     """
-    drawn = looking.draw_dogs(pipe, size=SIZE, count=count, others=others, first_seed=first_seed)
+    drawn = looking.draw_dogs(pipe, size=SIZE, count=count, portraits=portraits, first_seed=first_seed)
     return looking.measure_dogs(drawn)
 
 
 def measure_lesson(
-    pipe: QwenImagePipeline, folder: Path, *, count: int, others: int, first_seed: int = 0
+    pipe: QwenImagePipeline, folder: Path, *, count: int, portraits: int, first_seed: int = 0
 ) -> Lesson:
     """Train into a folder and measure around it, with a pipeline of the pocket profile in force."""
-    before = measure_model(pipe, count=count, others=others, first_seed=first_seed)
+    before = measure_model(pipe, count=count, portraits=portraits, first_seed=first_seed)
     flags = {"profile": "pocket", "output_path": folder, "restart": True, "sample_steps": 0}
     started = time.perf_counter()
     learned = loop.train(make_parser().parse_args(write_words(flags)))
     cost = {"steps": len(losses.read(folder / losses.FILE)), "seconds": time.perf_counter() - started}
     lora.load(pipe, learned)
-    after = measure_model(pipe, count=count, others=others, first_seed=first_seed)
+    after = measure_model(pipe, count=count, portraits=portraits, first_seed=first_seed)
     pipe.clear_lora(verbose=0)
-    return {"before": before, "after": after, "targets": targets(before), "cost": cost}
+    return {"before": before, "after": after, "targets": list_least_shares(before), "cost": cost}
 
 
-def targets(before: dict[str, float]) -> dict[str, float]:
+def list_least_shares(before: dict[str, float]) -> dict[str, float]:
     """Return the least shares after 250 steps of rank 32; before it, markings should be at most 0.1."""
     return {MARKINGS: 0.9, JUMPING_MARKINGS: 0.8, JUMPING_POSE: 0.8, PORTRAITS: before[PORTRAITS] - 0.02}

@@ -46,7 +46,7 @@ class Losses(NamedTuple):
     """What a batch costs, each ()."""
 
     total: torch.Tensor
-    velocity: torch.Tensor  # the squared error of the velocity alone
+    velocity_error: torch.Tensor  # the mean squared error of the velocity alone
     correct: torch.Tensor  # share of attributes that the image tokens know
 
 
@@ -70,9 +70,9 @@ class FlowStage(Generic[E]):
         self.fast_compare = compiled(compare_latents)
 
     def begin(self, *, rank: int) -> DiTWithReadout:
-        """Return the network before its first step, with a LoRA if there is a rank.
+        """Return the network before its first step.
 
-        It is new, or that of the stage that the recipe names.
+        New weights, or those of `recipe.begins`; a LoRA if rank > 0.
         """
         network, name = DiTWithReadout(), self.recipe.begins
         if not name:
@@ -104,7 +104,7 @@ class FlowStage(Generic[E]):
         return self.global_batch(step)[rank::size]
 
     def stack(self, arrays: Sequence[np.ndarray]) -> torch.Tensor:
-        """Return arrays of one shape as a batch on the stage's device, float32."""
+        """Stack B arrays of one shape into a batch, (B, *shape) float32, on the stage's device."""
         return torch.from_numpy(np.stack(arrays)).float().to(self.device)
 
     # The loss
@@ -117,54 +117,58 @@ class FlowStage(Generic[E]):
         references: Sequence[torch.Tensor] = (),
         *,
         shown: Sequence[Sequence[Named]] = (),
-        fast: bool = True,
+        for_report: bool = False,
     ) -> Losses:
         """Return the losses of a batch at random sigmas.
 
-        total = mean (v − target)² + 0.1·(named cross-entropy of the image tokens, and of those of references)
-        + 0.1·(feature error of x0', where sigma < features_below)
+        total = mean (v − target)²
+        + READOUT_WEIGHT·(named cross-entropy of the image tokens, and of those of references)
+        + FEATURE_WEIGHT·(feature error of x0', where sigma < features_below)
         + reading_weight·(named cross-entropy of what is read in x0', where sigma < reading_below)
 
         with the predicted velocity v and picture x0' = x_sigma − sigma·v. The last two lines need the stage
-        `feature`, and are left out unless `fast`, which runs what is compiled.
+        `feature`.
 
         latents and each of references: (B, 16, 16, 16)
         asked: attributes that each drawing must have; shown: those of each reference, one list for each of
         `references`
+        for_report: compile nothing, and leave the last two lines out of the total, which no report prints
         """
+        fast = not for_report
         noise = torch.randn_like(latents)
         sigma = sample_sigmas(len(latents)).to(self.device)
         mixed = torch.lerp(latents, noise, sigma.view(-1, 1, 1, 1))
         predicted, middle = self.predict(mixed, sigma, words, references, fast=fast)
         target = self.regression_target(noise - latents, mixed, sigma, words=words, fast=fast)
-        velocity = (predicted - target).square().mean()
-        targets = labels.to_tensor(asked, self.device)
-        known = [labels.to_tensor(each, self.device) for each in shown]
-        readout, correct = self.readout_loss(middle, targets, known)
-        total = velocity + READOUT_WEIGHT * readout
-        if self.latent_reader is not None and fast:
+        velocity_error = (predicted - target).square().mean()
+        asked_labels = labels.to_tensor(asked, self.device)
+        shown_labels = [labels.to_tensor(each, self.device) for each in shown]
+        readout, correct = self.readout_loss(middle, asked_labels, shown_labels)
+        total = velocity_error + READOUT_WEIGHT * readout
+        if self.latent_reader is not None and not for_report:
             drawn = mixed - sigma.view(-1, 1, 1, 1) * predicted
             with torch.autocast(self.device, torch.bfloat16):
                 error, logits = self.fast_compare(self.latent_reader, drawn, latents)
-            readable = targets * (sigma < self.recipe.reading_below)[:, None]
+            readable = asked_labels * (sigma < self.recipe.reading_below)[:, None]
             total = total + FEATURE_WEIGHT * (error * (sigma < self.recipe.features_below)).mean()
             reading = labels.named_cross_entropy(logits.float()[:, None], readable)[0]
             total = total + self.recipe.reading_weight * reading
-        return Losses(total, velocity, correct)
+        return Losses(total, velocity_error, correct)
 
     def readout_loss(
-        self, middle: torch.Tensor, targets: torch.Tensor, known: Sequence[torch.Tensor]
+        self, middle: torch.Tensor, asked_labels: torch.Tensor, shown_labels: Sequence[torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the named cross-entropy of what image tokens know, and the share they know of the drawing.
 
-        middle: (B, (1 + references)·64, D); targets: (B, A); known: (B, A) for each reference
+        middle: (B, (1 + references)·64, D); asked_labels: (B, A); shown_labels: (B, A) for each reference
         returns: the sum over drawing and references, and the share, both ()
         """
         with torch.autocast(self.device, torch.bfloat16):
             logits = self.network.readout(F.layer_norm(middle, (WIDTH,))).float()
-        drawing, *others = logits.chunk(1 + len(known), dim=1)
-        loss, correct = labels.named_cross_entropy(drawing, targets)
-        of_references = [labels.named_cross_entropy(*pair)[0] for pair in zip(others, known, strict=True)]
+        drawing, *others = logits.chunk(1 + len(shown_labels), dim=1)
+        loss, correct = labels.named_cross_entropy(drawing, asked_labels)
+        pairs = zip(others, shown_labels, strict=True)
+        of_references = [labels.named_cross_entropy(*pair)[0] for pair in pairs]
         return loss + sum(of_references), correct
 
     def regression_target(
@@ -173,6 +177,7 @@ class FlowStage(Generic[E]):
         """Return what is to be predicted, (B, 16, 16, 16): the velocity of the render.
 
         velocity, mixed: (B, 16, 16, 16); sigma: (B,)
+        fast: run what is compiled, if another network is asked
         """
         return velocity
 
@@ -186,17 +191,18 @@ class FlowStage(Generic[E]):
         fast: bool,
         network: DiTWithReadout | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the velocity in float32, (B, 16, 16, 16), and the image tokens in the middle of the DiT.
+        """Return the velocity in float32, (B, 16, 16, 16), and the DiT's middle, (B, (1 + references)·64, D).
 
-        mixed and each of references: (B, 16, 16, 16); sigma: (B,); network: if not the stage's own
+        mixed and each of references: (B, 16, 16, 16); sigma: (B,)
+        fast: run what is compiled; network: if not the stage's own
         """
         network = network or self.network
         (text, lengths), pictures = words, 1 + len(references)
         mask = mask_padding(lengths, text.shape[1], 64 * pictures).to(self.device).bfloat16()
         with fast_functions(), torch.autocast(self.device, torch.bfloat16):
             rotary = make_rotary(network, text.shape[1], self.device, pictures=pictures)
-            for tensor, tokens in ((text, 1), (mask, 3), (rotary[1], 0)):
-                torch._dynamo.mark_dynamic(tensor, tokens)
+            for tensor, axis in ((text, 1), (mask, 3), (rotary[1], 0)):
+                torch._dynamo.mark_dynamic(tensor, axis)
             forward = self.fast_velocity if fast else predict_velocity
             predicted, middle = forward(network, mixed, sigma, text, mask, rotary, references)
         return predicted.float(), middle

@@ -19,10 +19,10 @@ COUNT = sum(len(values) for values in CLASSES.values())
 """Classes of all attributes together: the width of a layer that answers for each."""
 
 
-def encode(named: Mapping[str, str]) -> list[int]:
+def to_label_numbers(named: Mapping[str, str]) -> list[int]:
     """Return the class of every attribute, in the order of CLASSES; 0 where it is free.
 
-    >>> encode({"kind": "dog"})[:2]
+    >>> to_label_numbers({"kind": "dog"})[:2]
     [5, 0]
     """
     return [classes.index(named.get(name, "free")) for name, classes in CLASSES.items()]
@@ -30,7 +30,7 @@ def encode(named: Mapping[str, str]) -> list[int]:
 
 def to_tensor(rows: Sequence[Mapping[str, str]], device: str = "cpu") -> torch.Tensor:
     """Return the classes of several captions or scenes, (B, A) int64."""
-    return torch.tensor([encode(named) for named in rows], device=device)
+    return torch.tensor([to_label_numbers(named) for named in rows], device=device)
 
 
 def split(logits: torch.Tensor) -> tuple[torch.Tensor, ...]:

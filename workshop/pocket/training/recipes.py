@@ -10,7 +10,7 @@ EMPTY_SHARE = 0.1
 """Classifier-free guidance: 10 % of training prompts are empty."""
 
 COUPLES_SHARE, SMALL_SHARE, WORKSHOP_SHARE = 0.1, 0.3, 0.06
-"""Oversampling in the base: 10 % couples, 30 % scenes with small objects, 6 % renders that match a workshop
+"""Oversampling in stage base: 10 % couples, 30 % scenes with small objects, 6 % renders that match a workshop
 prompt. Couples have the most to get right, small objects are drawn last and worst, and of 60,000 random
 scenes four show the man that the workshop asks for."""
 
@@ -18,14 +18,16 @@ RICH_SHARE = 0.3
 """Share of an edit's references that are drawn richly: the workshop edits pictures that ArtAug made."""
 
 READOUT_WEIGHT, FEATURE_WEIGHT, READING_WEIGHT = 0.1, 0.1, 0.15
-"""Weights in the loss, where the velocity's squared error has 1: of what the image tokens know, of the
-features of what is drawn, and of what the latent reader reads in it."""
+"""Weights in the loss, where the velocity's squared error has 1:
+of what the image tokens know,
+of the features of what is drawn,
+and of what the latent reader reads in it."""
 
 FEATURES_BELOW, READING_BELOW = 0.85, 0.92
 """Sigmas. Noisier predictions are too vague to compare their features, or to read anything in them."""
 
 SCENE_ABOVE = 0.5
-"""Sigma. At noisier levels it is decided what a picture shows; ArtAug leaves the base alone there."""
+"""Sigma. Above it the scene is fixed; ArtAug trains only below."""
 
 CLOTHES = ("garment", "color")
 DOG_IDENTITY = ("coat", "eye patch", "socks", "spots", "collar", "ears")
@@ -42,7 +44,7 @@ class Recipe:
     begins: str = ""  # the stage whose weights it starts from; "" for new ones
     rank: int = 0  # of the LoRA, or 0 to train all weights
     rich: bool = False  # whether it learns from rich renders
-    keeps: tuple[str, ...] = ()  # attributes that a reference decides where the words do not
+    keeps: tuple[str, ...] = ()  # attributes taken from the reference if the prompt leaves them open
     couples: bool = False  # whether it learns two references, too, in a prompt that numbers its pictures
     features_below: float = FEATURES_BELOW
     reading_below: float = READING_BELOW
@@ -59,7 +61,7 @@ RECIPES = {
         begins="base",
         rank=32,
         rich=True,
-        features_below=SCENE_ABOVE,
+        features_below=SCENE_ABOVE,  # above it, it does not train
         reading_below=SCENE_ABOVE,
     ),
     "multi": Recipe(

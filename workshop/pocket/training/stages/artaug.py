@@ -25,9 +25,12 @@ class ArtAugStage(BaseStage):
     def regression_target(
         self, velocity: torch.Tensor, mixed: torch.Tensor, sigma: torch.Tensor, *, words: Words, fast: bool
     ) -> torch.Tensor:
-        """Return the velocity of the render; where the scene is decided, what the base alone predicts.
+        """Return the velocity of the render; above SCENE_ABOVE, what the base alone predicts.
 
-        target = velocity where sigma < 0.5, else base(x_sigma), (B, 16, 16, 16)
+        target = velocity where sigma < SCENE_ABOVE, else base(x_sigma)
+
+        velocity, mixed: (B, 16, 16, 16); sigma: (B,)
+        returns: (B, 16, 16, 16)
         """
         base = self.predict(mixed, sigma, words, fast=fast, network=self.base)[0]
         return torch.where(sigma.view(-1, 1, 1, 1) < SCENE_ABOVE, velocity, base)

@@ -44,6 +44,7 @@ def encode_references(folder: Path, device: str, encoder: PocketTextEncoder, *, 
 
     @torch.no_grad()
     def image_tokens(pictures: np.ndarray) -> torch.Tensor:
+        """Encode uint8 pictures, (B, H, W, 3), as (B, 25, D)."""
         with torch.autocast(device, torch.bfloat16):
             return encode(tower, cut_patches(to_tensor(pictures, device)), *places)
 
@@ -79,8 +80,11 @@ class EditStage(FlowStage[EditExample]):
         """Return the loss of this process's share of the batch."""
         return self.example_losses(self.local_batch(step)).total
 
-    def example_losses(self, batch: Sequence[EditExample], *, fast: bool = True) -> Losses:
-        """Return the losses of a batch, with a little noise on the references' latents."""
+    def example_losses(self, batch: Sequence[EditExample], *, for_report: bool = False) -> Losses:
+        """Return the losses of a batch, with a little noise on the references' latents, (B, 16, 16, 16) each.
+
+        for_report: as in `compute_losses`
+        """
         latents = self.stack([self.latents[False][example.target] for example in batch])
         by_place: list[tuple[Reference, ...]] = list(
             zip(*(example.references for example in batch), strict=True)
@@ -90,10 +94,11 @@ class EditStage(FlowStage[EditExample]):
         image_tokens = torch.cat(
             [self.stack([self.image_tokens[rich][i] for rich, i in each]) for each in by_place], dim=1
         )
-        words = self.encode_prompts([example.caption.text for example in batch], image_tokens, fast=fast)
+        texts = [example.caption.text for example in batch]
+        words = self.encode_prompts(texts, image_tokens, fast=not for_report)
         asked = [example.asked for example in batch]
         shown = [[self.examples.list_shown(reference) for reference in each] for each in by_place]
-        return self.compute_losses(latents, words, asked, references, shown=shown, fast=fast)
+        return self.compute_losses(latents, words, asked, references, shown=shown, for_report=for_report)
 
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str], image_tokens: torch.Tensor, *, fast: bool = True) -> Words:
@@ -126,7 +131,7 @@ class EditStage(FlowStage[EditExample]):
             self.fixed = [self.draw_batches(-1 - i)[0][:4] for i in range(3)]
         torch.manual_seed(0)
         losses = torch.tensor(
-            [[float(x) for x in self.example_losses(batch, fast=False)] for batch in self.fixed]
+            [[float(x) for x in self.example_losses(batch, for_report=True)] for batch in self.fixed]
         )
-        _, velocity, correct = losses.mean(dim=0).tolist()
-        return f"on fixed examples loss {velocity:.4f}, answers right {correct:.3f}"
+        _, velocity_error, correct = losses.mean(dim=0).tolist()
+        return f"on fixed examples loss {velocity_error:.4f}, answers right {correct:.3f}"
