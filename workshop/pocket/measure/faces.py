@@ -68,6 +68,7 @@ class Faces:
         return self.compare(through(flat).reshape(self.pictures.shape))
 
     def _compare_tone(self, copies: np.ndarray, tone: int) -> Fidelity:
+        """Return the mean fidelity of one tone, by its number. copies: uint8 (N, T, H, W, C)"""
         each = [
             compute_fidelity(original[tone], copy[tone], mask)
             for original, copy, mask in zip(self.pictures, copies, self.masks, strict=True)
@@ -123,7 +124,9 @@ def find_faces(toned: np.ndarray) -> np.ndarray:
 
 
 def _reach_from_border(mask: torch.Tensor) -> torch.Tensor:
-    """Find all that can be reached from the picture's border without crossing the mask; bool (H, W).
+    """Find all that can be reached from the picture's border without crossing the mask.
+
+    mask: bool (H, W); returns: bool (H, W)
 
     So an eye, which is wider than the closing, counts as part of the face around it.
     """

@@ -69,6 +69,7 @@ def enlarge(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def _blur(pictures: torch.Tensor) -> torch.Tensor:
+    """Blur by BINOMIAL in each direction: (N, C, H, W) → (N, C, H, W)."""
     line = pictures.new_tensor(BINOMIAL)
     channels = pictures.shape[1]
     kernel = torch.outer(line, line).expand(channels, 1, -1, -1)
@@ -76,7 +77,11 @@ def _blur(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def _distance(drawn: torch.Tensor, renders: torch.Tensor, *, seed: int) -> float:
-    """Project both levels' patches on random lines, sort them there and average how far they are apart."""
+    """Project both levels' patches on random lines, sort them there and average how far they are apart.
+
+    drawn, renders: (N, C, H, W), the same level of both pyramids
+    returns: in standard deviations of the renders' patches
+    """
     random = torch.Generator().manual_seed(seed)
     ours, theirs = (_patches(level, random) for level in (drawn, renders))  # (P, C, 7, 7)
     mean = theirs.mean(dim=(0, 2, 3), keepdim=True)
@@ -88,7 +93,7 @@ def _distance(drawn: torch.Tensor, renders: torch.Tensor, *, seed: int) -> float
 
 
 def _patches(level: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-    """Cut patches at random places, (N, C, H, W) to (N·128, C, 7, 7)."""
+    """Cut 128 patches of each picture at random places: (N, C, H, W) → (N·128, C, 7, 7)."""
     every = level.unfold(2, PATCH, 1).unfold(3, PATCH, 1)  # (N, C, rows, columns, 7, 7), a view
     rows, columns = every.shape[2:4]
     of = torch.arange(len(level)).repeat_interleave(PATCHES)

@@ -41,7 +41,7 @@ class Residual(torch.nn.Module):
         self.second = torch.nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, width, H, W) → (B, width, H, W)."""
+        """Add the two convolutions' result: (B, width, H, W) → (B, width, H, W)."""
         return x + self.second(F.silu(self.first(F.silu(self.norm(x)))))
 
 
@@ -62,7 +62,7 @@ class Reader(torch.nn.Module):
         self.heads = torch.nn.Linear(320, sum(len(values) for values in CLASSES.values()))
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """(B, 3, 128, 128) in [-1, 1] → logits (B, classes)."""
+        """Return logits of every class: (B, 3, 128, 128) in [-1, 1] → (B, classes)."""
         x = F.silu(self.squeeze(self.stages(pictures)))
         return self.heads(F.silu(self.hidden(x.flatten(1))))
 

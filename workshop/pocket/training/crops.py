@@ -20,7 +20,10 @@ JITTER = 16
 
 
 class Crops:
-    """Square crops of rendered scenes, in which every skin tone's faces come equally often."""
+    """Square crops of rendered scenes, in which every skin tone's faces come equally often.
+
+    chosen: N scenes; pictures: of these scenes, uint8 (N, H, W, 3), H = W
+    """
 
     def __init__(self, chosen: Sequence[scenes.Scene], pictures: np.ndarray) -> None:
         self.scenes, self.pictures = chosen, pictures

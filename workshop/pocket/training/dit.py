@@ -25,7 +25,7 @@ READOUT_AFTER = 3
 """After this many of the six blocks the image tokens are asked what the caption names."""
 
 Rotary = tuple[torch.Tensor, torch.Tensor]
-"""Cosine and sine of the image tokens and of the text tokens, (S, head width / 2, 2) each."""
+"""Cosine and sine for the image tokens and for the text tokens, (S, head width / 2, 2) each."""
 
 
 class DiTWithReadout(PocketDiT):
@@ -101,13 +101,20 @@ def predict_velocity(
 
 
 def make_rotary(dit: PocketDiT, text_tokens: int, device: str, *, pictures: int = 1) -> Rotary:
-    """Return the real-valued rotary tables of the 8×8 image tokens of each picture, and of the text."""
+    """Return the real-valued rotary tables of the 8×8 image tokens of each picture, and of the text.
+
+    returns: (pictures·64, head width / 2, 2) and (text_tokens, head width / 2, 2)
+    """
     image, text = dit.pos_embed([(1, 8, 8)] * pictures, [text_tokens], device=torch.device(device))
     return torch.view_as_real(image), torch.view_as_real(text)
 
 
 def mask_padding(lengths: torch.Tensor, text_tokens: int, image_tokens: int = 64) -> torch.Tensor:
-    """Return minus infinity where a text token is padding, else 0: (B,) → (B, 1, 1, S)."""
+    """Return minus infinity where a text token is padding, else 0.
+
+    lengths: (B,)
+    returns: (B, 1, 1, text_tokens + image_tokens)
+    """
     padding = torch.arange(text_tokens)[None] >= lengths[:, None]
     mask = torch.zeros(len(lengths), text_tokens + image_tokens)
     mask[:, :text_tokens].masked_fill_(padding, float("-inf"))
@@ -143,7 +150,7 @@ def fast_functions() -> Iterator[None]:
 
 
 def _rotate(x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-    """Rotate neighbouring pairs by cosine and sine. x: (B, heads, S, D), table: (S, D/2, 2)"""
+    """Rotate neighbouring pairs by cosine and sine: x (B, heads, S, D), table (S, D/2, 2) → x's shape."""
     even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
     cos, sin = table.unbind(-1)
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(3).type_as(x)
@@ -152,5 +159,5 @@ def _rotate(x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
 def _attention(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, num_heads: int, attention_mask: torch.Tensor, **_: bool
 ) -> torch.Tensor:
-    """(B, heads, S, D) each → (B, S, heads·D)."""
+    """Attend as DiffSynth's function does: q, k, v, (B, heads, S, D) each → (B, S, heads·D)."""
     return attend(q, k, v, attention_mask).transpose(1, 2).flatten(2)

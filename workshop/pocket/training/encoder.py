@@ -37,7 +37,7 @@ class TextNetwork(torch.nn.Module):
         self.picture = torch.nn.Linear(WIDTH, labels.COUNT)
 
     def forward(self, template: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        """Do `encode_text` with the encoder's language model."""
+        """Do `encode_text` with the encoder's language model: (T,) and (B, S) → (B, S, D)."""
         return encode_text(self.encoder.model.language_model, template, ids)
 
     def encode_edits(self, ids: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:

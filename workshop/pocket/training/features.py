@@ -21,7 +21,7 @@ from workshop.pocket.training import checkpoint, labels
 
 
 class LatentReader(torch.nn.Module):
-    """(B, 16, 16, 16) → logits of every class of every attribute, (B, classes)."""
+    """Latents, (B, 16, 16, 16) → logits of every class of every attribute, (B, classes)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,13 +31,16 @@ class LatentReader(torch.nn.Module):
         self.heads = torch.nn.Linear(256, labels.COUNT)
 
     def features(self, latents: torch.Tensor) -> list[torch.Tensor]:
-        """Return features at three scales: (B, 64, 16, 16), (B, 128, 8, 8) and (B, 256)."""
+        """Return features at three scales: (B, 64, 16, 16), (B, 128, 8, 8) and (B, 256).
+
+        latents: (B, 16, 16, 16)
+        """
         near = self.near(latents)
         far = self.far(near)
         return [near, far, F.silu(self.hidden(F.silu(far).flatten(1)))]
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        """(B, 16, 16, 16) → (B, classes)."""
+        """Return logits of every class: (B, 16, 16, 16) → (B, classes)."""
         return self.heads(self.features(latents)[-1])
 
 

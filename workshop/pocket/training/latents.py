@@ -22,12 +22,12 @@ from workshop.pocket.training.speed import compiled
 
 
 def to_tensor(pictures: np.ndarray, device: str = "cpu") -> torch.Tensor:
-    """uint8 (B, H, W, 3) → float (B, 3, H, W) in [-1, 1]."""
+    """Scale pictures: uint8 (B, H, W, 3) → float (B, 3, H, W) in [-1, 1]."""
     return torch.from_numpy(np.array(pictures)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def to_pictures(pixels: torch.Tensor) -> np.ndarray:
-    """Float (B, 3, H, W) in [-1, 1] → uint8 (B, H, W, 3)."""
+    """Round pixels: float (B, 3, H, W) in [-1, 1] → uint8 (B, H, W, 3)."""
     return ((pixels.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
@@ -48,7 +48,7 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        """(B, C, T, H, W) and w, (C, 1, 1, 1) → (B, C, T, H, W)."""
+        """Compute u·w: x (B, C, T, H, W) and w (C, 1, 1, 1) → (B, C, T, H, W)."""
         inverse = torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp_min_(1e-12).reciprocal_()
         unit = x * inverse
         ctx.save_for_backward(unit, inverse, w)
@@ -56,7 +56,7 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The gradients of x and w from that of y, each of the shape of what it is for."""
+        """Return the gradients of x, (B, C, T, H, W), and w, (C, 1, 1, 1), from g, that of y."""
         unit, inverse, w = ctx.saved_tensors
         along = g * unit
         for_w = along.sum(dim=(0, *range(2, g.dim())), keepdim=True)[0]
@@ -84,7 +84,7 @@ def single_frame() -> Iterator[None]:
 
 
 def _forward_2d(self: QwenImageCausalConv3d, x: torch.Tensor, cache_x: None = None) -> torch.Tensor:
-    """(B, C, 1, H, W) → (B, channels out, 1, H, W)."""
+    """Convolve one frame: (B, C, 1, H, W) → (B, channels out, 1, H, W)."""
     if cache_x is not None or x.shape[2] != 1:
         raise ValueError(f"single_frame() is for one frame without a cache, got {x.shape[2]} frames.")
     height = self._padding[2]
@@ -130,18 +130,23 @@ def load_vae(folder: Path) -> QwenImageVAE:
 
 
 def encode_renders(folder: Path, device: str, *, rich: bool = False) -> np.ndarray:
-    """Return the latents of all training renders of one finish, as from `encode_pictures`."""
+    """Return the latents of all N training renders of one finish, float16 (N, 16, 16, 16), a memory map."""
     path = Path(folder) / ("latents-rich.npy" if rich else "latents.npy")
     return encode_pictures(folder, device, renders.load_training(folder, rich=rich)[1], path)
 
 
 @torch.no_grad()
 def encode_pictures(folder: Path, device: str, pictures: np.ndarray, path: Path) -> np.ndarray:
-    """Return the latents of uint8 pictures, float16 (N, 16, 16, 16), a memory map of the file at `path`."""
+    """Return the latents of pictures, a memory map of the file at `path`.
+
+    pictures: uint8 (N, H, W, 3), H = W = 128
+    returns: float16 (N, 16, 16, 16)
+    """
     vae = load_vae(folder).to(device)
     encode = compiled(vae.encode)
 
     def latents(some: np.ndarray) -> torch.Tensor:
+        """Encode uint8 pictures, (B, H, W, 3), as (B, 16, 16, 16)."""
         with single_frame(), torch.autocast(device, torch.bfloat16):
             return encode(to_tensor(some, device))
 

@@ -24,13 +24,16 @@ def _pixels(job: tuple[scenes.Scene, bool]) -> np.ndarray:
 
 
 def load_training(folder: Path, *, rich: bool = False) -> tuple[list[scenes.Scene], np.ndarray]:
-    """Return all scenes of one finish that training sees, and their pictures, as from `rendered`."""
+    """Return all N scenes of one finish that training sees, and their pictures, uint8 (N, 128, 128, 3)."""
     count, seed = RICH if rich else PLAIN
     return rendered(folder, count, seed=seed, rich=rich)
 
 
 def load_held_out(folder: Path) -> tuple[list[scenes.Scene], np.ndarray]:
-    """Return the 200 held-out scenes that the stages report on, and their plain pictures."""
+    """Return the 200 held-out scenes that the stages report on, and their plain pictures.
+
+    returns: the scenes, and uint8 (200, 128, 128, 3), a read-only memory map
+    """
     return rendered(folder, 200, seed=3, test=True)
 
 

@@ -81,7 +81,10 @@ class Perception(torch.nn.Module):
         self.stages = reader.load().stages[:2]
 
     def forward(self, decoded: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
-        """Two times (B, 3, H, W) → Σ mean |f(x̂) − f(x)| / std f(x), a scalar."""
+        """Return Σ mean |f(x̂) − f(x)| / std f(x), ().
+
+        decoded, pictures: (B, 3, H, W), x̂ and x in [-1, 1]
+        """
         loss, x, y = torch.zeros((), device=decoded.device), decoded, pictures
         for stage in self.stages:
             x, y = stage(x), stage(y)
