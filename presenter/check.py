@@ -166,7 +166,7 @@ def _find_cue_faults(sheet: Sheet, cue: Cue) -> Iterator[Fault]:
             remedy = f"Write a list below ### {level.capitalize()}"
             yield _fault(sheet, cue, f"a must cue has nothing to say to {level} listeners", remedy)
     if cue.fallback and not (gallery.FALLBACK / f"{cue.fallback}.png").is_file():
-        remedy = "Make it with `presenter rehearse --apply`, or name a picture of data/fallback."
+        remedy = "Make it with `./scripts/presenter rehearse --apply`, or name a picture of data/fallback."
         yield _fault(sheet, cue, f"there is no fallback picture `{cue.fallback}`", remedy)
     took = max((_slowest(cue.sheet, cell) for cell in cue.cells), default=0.0)
     if cue.takes_time and took > LONG and "While it runs" not in cue.notes:
@@ -210,7 +210,7 @@ def _find_placeholder_faults(sheet: Sheet, line: ProseLine, books: dict[str, Not
             yield _at(sheet, line, str(error).rstrip("."), "Mend the name.")
             continue
         if kind == "fact" and facts.find_fact(name).number is None:
-            remedy = "Measure it (python -m workshop.pocket.measure), or leave the sentence out."
+            remedy = "Measure it (.venv/bin/python -m workshop.pocket.measure), or leave the sentence out."
             yield _at(sheet, line, f"the fact {name} has no value yet", remedy)
         if kind == "runtime":
             yield from _find_runtime_faults(sheet, line, books, cell=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import os
 import re
@@ -103,3 +104,57 @@ def test_readme_names_every_setting_that_the_code_reads() -> None:
     settings = {one or other for one, other in read} - {"WORKSHOP_TRAINING_OF"}  # set by the code itself
     assert len(settings) == 6
     assert settings == set(re.findall(r"`(WORKSHOP_\w+)`", README))
+
+
+# Commands that fail as they stand: the system's Python has none of the packages, and a .venv that uv made has
+# no pip.
+UNRUNNABLE = re.compile(r"(?<!bin/)python -m (workshop|presenter)|pip install")
+VERB = re.compile(r"(?<!/scripts/)(?<!^)\bpresenter (check|plan|lab|rehearse|report|export)\b")
+NO_REMEDIES = {
+    "workshop/__main__.py",  # the name of a program in its own help
+    "workshop/pocket/training/__main__.py",
+    "workshop/pocket/measure/__main__.py",
+    "workshop/pocket/world/dog.py",
+    "workshop/training/loop.py",  # its remedy for missing pictures is still to be changed
+}
+
+
+def texts_of(path: Path) -> list[str]:
+    """Take out of a module the texts that it can print: not its docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {
+        node.body[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings
+    ]
+
+
+def test_every_command_that_is_printed_runs_as_printed() -> None:
+    wrong = []
+    for path in [*REPO.glob("workshop/**/*.py"), *REPO.glob("presenter/**/*.py")]:
+        name = path.relative_to(REPO).as_posix()
+        for text in [] if name in NO_REMEDIES else texts_of(path):
+            wrong += [f"{name}: {text}"] * bool(UNRUNNABLE.search(text) or VERB.search(text))
+    for path in [*REPO.glob("presenter/cues/*.md"), *REPO.glob("notebooks/*.ipynb")]:
+        found = UNRUNNABLE.search(path.read_text(encoding="utf-8"))
+        wrong += [f"{path.name}: {found[0]}"] if found else []
+    assert wrong == []
+
+
+def test_scripts_that_are_printed_are_there() -> None:
+    texts = [
+        text
+        for folder in ("workshop", "presenter")
+        for path in REPO.glob(f"{folder}/**/*.py")
+        for text in texts_of(path)
+    ]
+    named = {name for text in texts for name in re.findall(r"\./scripts/(\w+)", text)}
+    assert {"setup", "download", "preflight", "presenter"} <= named
+    assert [name for name in named if not os.access(REPO / "scripts" / name, os.X_OK)] == []

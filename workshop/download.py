@@ -113,9 +113,7 @@ def fetch(names: Sequence[str] = (), *, profile: profiles.Profile, source: str =
 
 def main(argv: list[str]) -> int:
     """Download from the command line; return 1 with the reason if it did not work, 2 for a wrong word."""
-    parser = argparse.ArgumentParser(
-        prog="python -m workshop download", description="Fetch the real weights."
-    )
+    parser = argparse.ArgumentParser(prog="./scripts/download", description="Fetch the real weights.")
     names = ", ".join([*catalogue.MODELS, f"{dataset.DOG} (the pictures that 07 trains on)"])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {names}; all if left out")
     parser.add_argument("--profile", default="auto", choices=("auto", *profiles.NAMES))
@@ -139,7 +137,7 @@ def main(argv: list[str]) -> int:
         print(
             f"{profile}\nThe pocket weights and data/dog are in the repository, there is nothing to download."
         )
-        print("The real weights all the same: python -m workshop download --profile mi300x")
+        print("The real weights all the same: ./scripts/download --profile mi300x")
         return 0
     try:
         fetch(args.names, profile=profile, source=args.source)

@@ -300,9 +300,7 @@ def _check_architectures(profile: profiles.Profile, sources: dict[str, tuple]) -
 def _part(pipe: QwenImagePipeline, role: str) -> Any:
     part = getattr(pipe, role)
     if part is None:
-        raise RuntimeError(
-            f"DiffSynth read the files but found no {role} in them. Run: python -m workshop preflight"
-        )
+        raise RuntimeError(f"DiffSynth read the files but found no {role} in them. Run: ./scripts/preflight")
     return part
 
 

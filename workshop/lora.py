@@ -230,7 +230,7 @@ def _path(source: str | Path | ModelConfig) -> Path:
     asked = f"{config.model_id} {config.origin_file_pattern}" if config.model_id else config.path
     raise FileNotFoundError(
         f"A LoRA is one file; for {asked}, {len(found)} are in {config.local_model_path}. "
-        "What is missing here, and how to get it: python -m workshop preflight"
+        "What is missing here, and how to get it: ./scripts/preflight"
     )
 
 

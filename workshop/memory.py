@@ -295,7 +295,7 @@ def _resident() -> int | None:
 def _host() -> tuple[Reading, Reading]:
     psutil = _psutil()
     if psutil is None:
-        unknown = Reading(note="psutil is not installed: pip install psutil")
+        unknown = Reading(note="psutil is not installed: rm -r .venv; ./scripts/setup")
         return unknown, unknown
     host = psutil.virtual_memory()
     process = Reading(_resident(), None, "resident, pages of files included")

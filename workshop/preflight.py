@@ -18,6 +18,7 @@ from workshop import notebooks, profiles
 from workshop.training import dataset
 from workshop.units import GB, GIB, gb
 
+ANEW = "make the environment anew: rm -r .venv; ./scripts/setup"
 DIFFSYNTH = "2.1.12"  # the one release this workshop is tested with
 PYTHONS = ((3, 10), (3, 13))
 ROOM = 1 * GB  # for pictures and reports of a run
@@ -64,7 +65,7 @@ def needed(model: catalogue.Model) -> bool:
 
 def main(argv: list[str]) -> int:
     """Print the table, or JSON; return 1 if anything needed is missing, 2 for a wrong word or variable."""
-    parser = argparse.ArgumentParser(prog="python -m workshop preflight", description="Is everything here?")
+    parser = argparse.ArgumentParser(prog="./scripts/preflight", description="Is everything here?")
     parser.add_argument("--profile", default="auto", choices=("auto", *profiles.NAMES))
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     args = parser.parse_args(argv)
@@ -101,11 +102,10 @@ def _software() -> list[Check]:
 
 
 def _torch() -> Check:
-    remedy = "make the environment again: ./scripts/run; on ROCm: pip install -r requirements-rocm.txt"
     try:
         import torch
     except (ImportError, OSError) as error:
-        return Check("torch", False, f"cannot be imported ({error})", remedy)
+        return Check("torch", False, f"cannot be imported ({error})", ANEW)
     build = f"ROCm {torch.version.hip}" if torch.version.hip else f"CUDA {torch.version.cuda}"
     return Check(
         "torch",
@@ -115,13 +115,12 @@ def _torch() -> Check:
 
 
 def _package(name: str, version: str) -> Check:
-    remedy = f"pip install {name}{f'=={version}' if version else ''}"
     try:
         found = metadata.version(name)
     except metadata.PackageNotFoundError:
-        return Check(name, False, "not installed", remedy)
+        return Check(name, False, "not installed", ANEW)
     if version and found != version:
-        return Check(name, False, f"{found}, but the workshop is tested with {version}", remedy)
+        return Check(name, False, f"{found}, but the workshop is tested with {version}", ANEW)
     return Check(name, True, found)
 
 
@@ -185,7 +184,7 @@ def check_dog(profile: profiles.Profile) -> Check:
     folder = dataset.find_folder(dataset.DOG, profile)
     data = dataset.DataSet(folder, folder / "metadata.csv")
     found = dataset.find_problems(data)
-    remedy = f"python -m workshop download {dataset.DOG}" if profile.is_real else "git checkout -- data/dog"
+    remedy = f"./scripts/download {dataset.DOG}" if profile.is_real else "git checkout -- data/dog"
     text = "; ".join(found) or f"{len(data.rows())} pictures with prompts"
     return Check("dog pictures", not found, text, remedy, needs_dog())
 

@@ -80,7 +80,7 @@ class Profile:
     def remedy(self, model: str) -> str:
         """Return what to do so that the files of a model come to this machine."""
         if self.is_real:
-            return f"python -m workshop download {model}"
+            return f"./scripts/download {model}"
         return "the pocket weights come with the repository: git checkout -- data/pocket"
 
     def __str__(self) -> str:

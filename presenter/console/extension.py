@@ -58,7 +58,7 @@ class PresenterConsole(ExtensionApp):
     talk = Unicode(help="Folder of the talk; the last one that has not ended, or else a new one.").tag(
         config=True
     )
-    options = Dict(help="How the talk is planned, as for `presenter plan`.").tag(config=True)
+    options = Dict(help="How the talk is planned, as for `./scripts/presenter plan`.").tag(config=True)
     new = Bool(False, help="Begin a new talk even if the last one has not ended.").tag(config=True)
     phone = Enum(
         ["", phone.LOOK, phone.DRIVE], "", help="What a phone may do; nothing, and its page is off."

@@ -144,7 +144,7 @@ class PhoneHandler(ActHandler):
         """Renew the key or move the page; raises ValueError if that cannot be."""
         listener = self.console.phone
         if listener is None:
-            raise ValueError("The phone page is off. Start the server with: presenter lab --phone")
+            raise ValueError("The phone page is off. Start the server with: ./scripts/presenter lab --phone")
         if asked.get("do") == "renew":
             listener.renew()
         elif asked.get("do") == "address":

@@ -184,15 +184,15 @@ def read_picture_words(path: Path) -> dict[str, str]:
 
     returns: alt and caption; or missing, what to do if there is no such picture
     """
+    make = "./scripts/presenter rehearse --apply makes it"
     if not path.is_file():
-        return {"missing": f"{files.shorten(path)} is not there: presenter rehearse --apply makes it"}
+        return {"missing": f"{files.shorten(path)} is not there: {make}"}
     from PIL import Image
 
     try:
         with Image.open(path) as image:
             image.load()
     except (OSError, SyntaxError, ValueError) as error:
-        place = files.shorten(path)
-        return {"missing": f"{place} is no whole picture ({error}): presenter rehearse --apply makes it anew"}
+        return {"missing": f"{files.shorten(path)} is no whole picture ({error}): {make} anew"}
     facts = {key: str(image.info[key]) for key in ("alt", "prompt", "made by") if key in image.info}
     return {"alt": facts.get("alt") or facts.get("prompt") or path.stem, "caption": facts.get("made by", "")}

@@ -177,7 +177,7 @@ def find_folders(names: Sequence[str], *, talks: Path = journal.TALKS) -> list[P
         held = [one for one in there if _fold(one).began is not None]
         if not held:
             none = f"No talk in {files.shorten(talks)} has begun yet"
-            raise ValueError(f"{none}. Hold one: presenter lab, then Start on its page.")
+            raise ValueError(f"{none}. Hold one: ./scripts/presenter lab, then Start on its page.")
         return held[-1:]
     found = []
     for name in names:

@@ -142,7 +142,10 @@ def test_must_cue_has_something_to_say_at_each_level(level: str, house: House) -
 
 def test_fallback_picture_must_be_there(house: House) -> None:
     house.sheet("01_one", cue("cell-1", fallback="`face`"), cue("cell-2"))
-    assert "`cell-1`: there is no fallback picture `face`. Make it with `presenter rehearse" in house.fault
+    assert (
+        "`cell-1`: there is no fallback picture `face`. Make it with `./scripts/presenter rehearse"
+        in house.fault
+    )
     gallery.FALLBACK.mkdir()
     (gallery.FALLBACK / "face.png").touch()
     assert house.faults == []

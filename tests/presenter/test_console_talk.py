@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from presenter import cues, journal
-from presenter.console.talk import Console
+from presenter.console.talk import Console, read_picture_words
 from presenter.material import Material
 from workshop import notebooks
 
@@ -149,3 +149,13 @@ def test_whole_talk_with_a_failure_and_questions_ends_on_time(
     assert [cue for cue in room.console.material.cues if cue.priority == "must" and cue not in kept] == []
     again = Console(room.console.material, tmp_path, options={}, clock=lambda: room.now)
     assert again.view.talk == room.console.view.talk
+
+
+def test_fallback_picture_that_is_cut_short_says_what_to_do(tmp_path: Path) -> None:
+    from PIL import Image
+
+    path = tmp_path / "dog.png"
+    Image.effect_noise((64, 64), 40).save(path)
+    path.write_bytes(path.read_bytes()[:500])
+    said = read_picture_words(path)["missing"]
+    assert "dog.png is no whole picture (" in said and "rehearse --apply makes it anew" in said

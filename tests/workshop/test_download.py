@@ -179,7 +179,7 @@ def test_the_dog_pictures_are_fetched_by_their_own_name_and_nothing_else_is(mach
     (folder / "metadata.csv").unlink()
     missing = failing(machine)["dog pictures"]
     assert "metadata.csv is missing" in missing.found
-    assert missing.remedy == "python -m workshop download dog"
+    assert missing.remedy == "./scripts/download dog"
     assert download.main(["dog"]) == 0
     assert failing(machine) == {} and hub.asked == []
     assert "Artiprocher/dataset_dog" in str(folder) and str(folder) in capsys.readouterr().out

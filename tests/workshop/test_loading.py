@@ -140,9 +140,7 @@ def test_bad_files_are_all_named_before_diffsynth_is_called(read, profile):
 
 def test_the_real_weights_must_be_the_published_ones(read, profile):
     real = replace(profile, name="mi300x")
-    with pytest.raises(
-        FileNotFoundError, match=r"another model: .*\n  → python -m workshop download Qwen-Image"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"another model: .*\n  → \./scripts/download Qwen-Image"):
         loading.load_pipeline(profile=real)
 
 

@@ -99,7 +99,7 @@ def test_a_file_that_was_not_downloaded_names_repository_folder_and_remedy(
     )
     with pytest.raises(FileNotFoundError) as error:
         lora.read(config)
-    for words in ("ArtAug-v1 model.safetensors, 0 are in", str(tmp_path), "python -m workshop preflight"):
+    for words in ("ArtAug-v1 model.safetensors, 0 are in", str(tmp_path), "./scripts/preflight"):
         assert words in str(error.value)
     # The same config finds the file once it is there.
     write(tmp_path / config.model_id / config.origin_file_pattern, {"transformer_blocks.0.attn.to_q": (8, 8)})

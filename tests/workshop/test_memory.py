@@ -137,7 +137,7 @@ def test_a_report_does_not_import_torch(monkeypatch):
 def test_without_psutil_the_report_says_how_to_get_it(cuda, monkeypatch):
     monkeypatch.setitem(sys.modules, "psutil", None)
     report = memory.report()
-    assert report.host.note == "psutil is not installed: pip install psutil"
+    assert report.host.note == "psutil is not installed: rm -r .venv; ./scripts/setup"
     assert report.host.used is None and report.gpu.used == 0
 
 

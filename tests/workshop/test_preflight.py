@@ -43,7 +43,7 @@ def test_every_fault_of_a_file_is_named_with_its_remedy(machine, capsys):
     assert found["Qwen-Image transformer"].found.startswith(
         "transformer/diffusion_pytorch_model-00007-of-00009.safetensors missing"
     )
-    assert {one.remedy for one in found.values()} == {"python -m workshop download Qwen-Image"}
+    assert {one.remedy for one in found.values()} == {"./scripts/download Qwen-Image"}
     assert preflight.main(["--profile", "mi300x"]) == 1
     said = capsys.readouterr().out
     assert said.count("✗") == said.count("  → ") == 3
@@ -122,7 +122,7 @@ def test_another_diffsynth_than_the_tested_one_is_a_fault(machine, monkeypatch):
     monkeypatch.setattr(preflight.metadata, "version", lambda name: {"diffsynth": "2.2.0"}.get(name, "5.0"))
     diffsynth = failing(machine)["diffsynth"]
     assert diffsynth.found == "2.2.0, but the workshop is tested with 2.1.12"
-    assert diffsynth.remedy == "pip install diffsynth==2.1.12"
+    assert diffsynth.remedy == "make the environment anew: rm -r .venv; ./scripts/setup"
 
 
 def test_a_package_that_is_not_installed_is_a_fault(machine, monkeypatch):

@@ -166,7 +166,7 @@ def test_mi300x_without_weights_is_an_error_that_names_the_first_file_and_the_re
         RuntimeError, match=r"Missing is the weights: .*transformer.*: missing, and 4 more"
     ) as error:
         profiles.use("mi300x", models=False)
-    assert "python -m workshop download Qwen-Image" in str(error.value)
+    assert "./scripts/download Qwen-Image" in str(error.value)
     assert "GPU" not in str(error.value)
 
 

@@ -72,7 +72,7 @@ def load_trained(folder: Path, name: str) -> dict[str, torch.Tensor]:
     path = Path(folder) / f"{name}.safetensors"
     if not path.exists():
         raise FileNotFoundError(
-            f"no checkpoint {path}. Run `python -m workshop.pocket.training {name}` first."
+            f"no checkpoint {path}. Run `.venv/bin/python -m workshop.pocket.training {name}` first."
         )
     averages = _without(AVERAGE, _read(path, AVERAGE)[0])
     return averages or _without(NETWORK, _read(path, NETWORK)[0])
