@@ -18,7 +18,7 @@ def _fill_the_card(chosen: Sequence[str], card: int) -> Verdict:
     def fits(names: Sequence[str]) -> bool:
         return models.pipeline_bytes(names) <= card * GIB
 
-    def told(names: Sequence[str]) -> str:
+    def describe(names: Sequence[str]) -> str:
         return (
             f"{len(names)} of {len(models.PIPELINES)} pipelines, {models.pipeline_bytes(names) / GIB:.1f} GiB"
         )
@@ -28,7 +28,7 @@ def _fill_the_card(chosen: Sequence[str], card: int) -> Verdict:
         most += [name] if fits([*most, name]) else []
     solved = fits(chosen) and len(set(chosen)) == len(most) == len(chosen)
     return Verdict(
-        solved, told(chosen), f"{told(most)}, at most {card} GiB", "add a name from models.PIPELINES"
+        solved, describe(chosen), f"{describe(most)}, at most {card} GiB", "add a name from models.PIPELINES"
     )
 
 

@@ -235,7 +235,7 @@ def demand_data(options: argparse.Namespace, profile: profiles.Profile) -> datas
     folder = dataset.find_folder(options.dataset_base_path, profile)
     if not folder.is_dir():
         own = options.dataset_base_path == dataset.DOG
-        remedy = "Get it: python -m workshop download dog" if own else "See --dataset_base_path."
+        remedy = "Get it: ./scripts/download dog" if own else "See --dataset_base_path."
         raise TrainingError(f"There is no data set at {files.shorten(folder)}. {remedy}")
     table = (
         folder / "metadata.csv"

@@ -142,7 +142,7 @@ def test_the_same_name_means_the_dog_that_belongs_to_the_profile(tmp_path: Path)
     real = profiles.Profile("mi300x", "cuda", "bfloat16", 1328, tmp_path, "of a test")
     assert dataset.find_folder("dog", profiles.choose("pocket")) == files.REPO / "data" / "dog"
     assert dataset.find_folder("dog", real) == tmp_path / "Artiprocher" / "dataset_dog"
-    with pytest.raises(TrainingError, match="Get it: python -m workshop download dog"):
+    with pytest.raises(TrainingError, match=r"Get it: \./scripts/download dog"):
         loop.demand_data(make_parser().parse_args([]), real)
 
 
