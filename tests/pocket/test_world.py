@@ -13,7 +13,7 @@ import pytest
 from workshop.pocket.measure import faces
 from workshop.pocket.world import dog, dogs, draw, palette, people, scenes
 from workshop.pocket.world.backgrounds import DEEPEST
-from workshop.pocket.world.palette import LEAST_CONTRAST, contrast, edge
+from workshop.pocket.world.palette import EDGE_CONTRAST, LEAST_CONTRAST, contrast, edge
 
 
 def pixels(scene: scenes.Scene, *, rich: bool = False) -> np.ndarray:
@@ -133,7 +133,7 @@ def test_contrast_is_that_of_wcag():
 @pytest.mark.parametrize("skin", scenes.SKINS)
 def test_every_feature_of_a_face_is_told_from_every_skin_by_lightness(skin: str):
     drawn = palette.FEATURES[skin] | {f"{hair} brow": tone for hair, tone in palette.BROW[skin].items()}
-    drawn |= {"pupil": people.PUPIL, "outline": edge(palette.SKIN[skin])}
+    drawn |= {"pupil": people.PUPIL}
     faint = {
         name: round(contrast(tone, palette.SKIN[skin]), 2)
         for name, tone in drawn.items()
@@ -159,9 +159,17 @@ def test_neighbours_of_like_colour_have_an_edge_between_them():
         pair
         for pair in pairs
         if max(contrast(*pair), contrast(edge(pair[0]), pair[0]), contrast(edge(pair[0]), pair[1]))
-        < LEAST_CONTRAST
+        < EDGE_CONTRAST
     ]
     assert not faint
+
+
+def test_an_outline_is_a_darker_shade_of_its_own_colour():
+    tables = (palette.SKIN, palette.HAIR, palette.COLOR, palette.COAT, palette.MARKING)
+    for tone in {tone for table in tables for tone in table.values()}:
+        own, line = (np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in (tone, edge(tone)))
+        assert np.abs(line / own - (line / own).mean()).max() < 0.05  # the hue stays
+        assert 0.48 <= (line / own).mean() <= 0.66
 
 
 def test_no_feature_is_smaller_than_three_pixels():

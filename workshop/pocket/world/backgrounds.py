@@ -53,8 +53,8 @@ def forest(c: Canvas) -> None:
         c.path(f"M{x} {top}L{x + 46} 104H{x - 46}ZM{x} {top + 48}L{x + 58} 178H{x - 58}Z", DEEPEST)
         if c.rich:
             c.path(f"M{x} {top}L{x - 46} 104H{x - 20}ZM{x - 20} 104L{x - 58} 178H{x - 24}Z", "#7cc46a")
-            for dx, y in ((14, 86), (22, 150), (-2, 160), (6, 120)):
-                c.oval(x + dx, y, 6, 6, "#e8473f")
+            for dx, y in ((14, 86), (24, 152), (4, 124)):
+                c.oval(x + dx, y, 8, 8, "#e8473f")
     if c.rich:
         grass(c, 206, "#3f7d33")
 
@@ -63,9 +63,9 @@ def sea(c: Canvas) -> None:
     c.box(0, 0, UNITS, 132, "#a3e6e2")
     c.oval(c.rng.choice((44, 212)), 42, 25, 25, "#ffe28a")
     c.box(0, 124, UNITS, 132, "#3590cc")
-    for y in (152, 192, 232):
-        x = c.rng.uniform(-40, 0)
-        c.line(f"M{x} {y}" + "q20-14 40 0t40 0" * 5, "#8fd0ee", 8)
+    for y in (160, 214):
+        x = c.rng.uniform(-64, 0)
+        c.line(f"M{x} {y}" + "q32-16 64 0t64 0" * 3, "#6bb4e0", 10)
     if c.rich:
         clouds(c, 2)
         for x in (30, 214):
@@ -88,9 +88,8 @@ def city(c: Canvas) -> None:
         if c.rich:
             c.box(x + w * 0.72, top, w * 0.28, 160, darker(tone, 0.45))
             c.line(f"M{x + w / 2} {top}v-22", darker(tone, 0.4), 5)
-        for row in range(4):
-            for column in (0, 1):
-                c.box(x + w * (0.16 + 0.4 * column), top + 14 + row * 32, w * 0.26, 16, "#ffeeb0")
+        for row in range(3):
+            c.box(x + w * 0.2, top + 16 + row * 40, w * 0.6, 20, "#f3e3b4")
     c.box(0, 206, UNITS, 50, "#a9a6b4")
     if c.rich:
         c.line("M10 232H246", "#ffffff", 8)
@@ -103,16 +102,16 @@ def room(c: Canvas) -> None:
     window, frame = (6, 192) if left else (182, 12)
     c.box(window, 28, 68, 92, "#ffffff", 3)
     c.box(window + 8, 36, 52, 76, "#9fd4f0")
-    c.line(f"M{window + 34} 36v76M{window + 8} 74h52", "#ffffff", 7)
+    c.line(f"M{window + 34} 36v76M{window + 8} 74h52", "#ffffff", 8)
     c.box(frame, 44, 52, 48, "#8a4f2a", 3)
-    c.box(frame + 8, 52, 36, 32, "#ef9a78")
+    c.box(frame + 9, 53, 34, 30, "#ef9a78")
     if c.rich:
-        for x in range(-4, 260, 22):
-            c.line(f"M{x} 124v78", "#d2a972", 7)
+        for x in range(-4, 260, 37):
+            c.line(f"M{x} 124v78", "#d8b27e", 10)
         c.line("M0 124h256", "#fff3dd", 8)
         c.line("M0 204h256", "#fff3dd", 8)
-        for x in range(0, 300, 44):
-            c.line(f"M{x} 208l{(x - 128) * 0.4} 54", "#6f3f1e", 4)
+        for x in range(-4, 300, 66):
+            c.line(f"M{x} 208l{(x - 128) * 0.4} 54", "#7f4c28", 7)
         c.path(f"M{window + 8} 36h26l-26 44Z", "white", opacity=0.7)
 
 
@@ -134,14 +133,12 @@ def meadow(c: Canvas) -> None:
         x += shift
         if c.rich:
             c.line(f"M{x} {y}v18", "#2f7a2a", 4)
-        c.oval(x, y, 8, 8, tone)
-        if c.rich:
-            c.oval(x, y, 4, 4, "#f0a020")
+        c.oval(x, y, 9, 9, tone)
 
 
 def road(c: Canvas) -> None:
     c.box(0, 0, UNITS, UNITS, "#cfe7f1")
-    c.path("M0 122L44 62L92 122L150 70L204 116L256 66V150H0Z", "#9db3c0")
+    c.path("M0 122L44 62L92 122L150 70L204 116L256 66V150H0Z", "#a9bfcb")
     if c.rich:
         c.path("M44 62L62 84L46 80L34 88L30 81ZM150 70L168 86L150 84L134 90ZM256 66L238 84L256 80Z", "white")
     c.box(0, 126, UNITS, 130, "#c3bd72")
@@ -163,8 +160,8 @@ def snow(c: Canvas) -> None:
         if c.rich:
             c.path(f"M{x} {top + 62}l22 44q-12 9-22-1q-10 10-22 1Z", "white")
     c.path("M0 176q60-24 130-6t126-8V256H0Z", "#f1f6fc")
-    for x, y in ((72, 28), (188, 20), (14, 122), (122, 10), (246, 120), (90, 74), (170, 66)):
-        c.oval(x + c.rng.uniform(-5, 5), y + c.rng.uniform(-5, 5), 6, 6, "#ffffff")
+    for x, y in ((76, 26), (184, 22), (246, 120), (12, 122)):
+        c.oval(x + c.rng.uniform(-5, 5), y + c.rng.uniform(-5, 5), 8, 8, "#e6eef8")
     if c.rich:
         c.line("M0 204q70-20 140-2t116-8M-10 238q90-18 276 0", "#b6cbe8", 7)
 
@@ -175,18 +172,19 @@ def sand(c: Canvas) -> None:
     c.path("M0 138q66-40 128-10t128-22V256H0Z", "#efc077")
     c.path("M0 190q90-40 150-14t106-6V256H0Z", "#e0a658")
     if c.rich:
-        for y in (164, 186, 212, 236):
-            x = c.rng.uniform(-30, 0)
-            c.line(f"M{x} {y}" + "q22-10 44 0t44 0" * 4, "#b9792e", 4.5, opacity=0.8)
+        for y in (170, 204, 238):
+            x = c.rng.uniform(-60, 0)
+            c.line(f"M{x} {y}" + "q32-12 64 0t64 0" * 3, "#c98a3e", 7)
         for x in (26, 232):
             c.line(f"M{x} 172V112M{x} 150q-20 0-18-24M{x} 140q18 0 17-20", "#3f8a4c", 11)
 
 
 def grass(c: Canvas, top: float, color: str) -> None:
-    for _ in range(26):
+    for _ in range(14):
         x, y = c.rng.uniform(0, 256), c.rng.uniform(top, 256)
-        c.line(
-            f"M{x - 6} {y}l-4-12M{x} {y}v-15M{x + 6} {y}l4-12", c.rng.choice((color, lighter(color, 0.45))), 4
+        c.path(
+            f"M{x} {y}q-4-14-12-20q14 4 16 20q0-18 10-26q-2 14-2 26Z",
+            c.rng.choice((color, lighter(color, 0.25))),
         )
 
 

@@ -50,7 +50,7 @@ def collar(c: Canvas, d: Dog, d_path: str, tag: tuple[float, float]) -> None:
     if d.collar != "none":
         c.line(d_path, edge(COLOR[d.collar]), SIZES["collar"] + 5)
         c.line(d_path, COLOR[d.collar], SIZES["collar"])
-        c.disc(*tag, 7, 7, "#ffdf7a", 3)
+        c.oval(*tag, 8, 8, "#ffdf7a")
 
 
 def spots(c: Canvas, d: Dog, places: tuple[tuple[float, float, float], ...]) -> None:

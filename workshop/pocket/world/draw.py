@@ -69,8 +69,7 @@ def draw_couple(c: Canvas, s: Scene) -> None:
     people.half_length(c, left, x - 45, y + 4, 0.8, -8)
     for side, own, other in ((-1, left, right), (1, right, left)):
         c.begin(x + side * 104, 200, turn=side * 24)
-        for finger in (-1, 0, 1):
-            c.disc(9 * finger, 3 - 2 * (finger == 0), 6, 14, SKIN[other.skin], 3)
+        c.disc(0, 2, 15, 13, SKIN[other.skin])
         c.end()
         c.limb(f"M{x + side * 92} 262Q{x + side * 60} 256 {x + side * 12} 228", sleeve(own), 24)
     people.hand(c, right, x + 10, 226)

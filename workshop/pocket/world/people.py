@@ -210,14 +210,14 @@ def cloth(c: Canvas, d: str, p: Person) -> None:
         c.path(
             d,
             c.pattern(f"{p.garment}-{p.color}".replace(" ", ""), 24, PATTERN[p.garment](figure)),
-            opacity=0.75,
+            opacity=0.55,
         )
         c.line(d, edge(tone), EDGE)
 
 
 PATTERN = {
     "dress": lambda t: f'<circle cx="6" cy="6" r="5" fill="{t}"/><circle cx="18" cy="18" r="5" fill="{t}"/>',
-    "suit": lambda t: f'<path d="M6 0V24M18 0V24" stroke="{t}" stroke-width="4.5"/>',
+    "suit": lambda t: f'<path d="M12 0V24" stroke="{t}" stroke-width="6"/>',
     "sweater": lambda t: f'<path d="M0 14L6 6L12 14L18 6L24 14" fill="none" stroke="{t}" stroke-width="6"/>',
     "coat": lambda t: f'<path d="M12 0V24M0 12H24" stroke="{t}" stroke-width="7" opacity=".8"/>',
     "t-shirt": lambda t: f'<path d="M0 12H24" stroke="{t}" stroke-width="11"/>',
@@ -250,12 +250,12 @@ def front_dress(c: Canvas, p: Person, cut: Cut) -> None:
 
 def front_suit(c: Canvas, p: Person, cut: Cut) -> None:
     tone = COLOR[p.color]
-    c.shape("M-24 60L0 136L24 60Q0 70-24 60Z", "#ffffff")
+    c.path("M-24 60L0 138L24 60Q0 70-24 60Z", "#ffffff")
     tie = "#b3202f" if p.color not in ("red", "pink") else "#27408b"
-    c.path("M-9 68H9L6 82L12 112L0 130L-12 112L-6 82Z", tie, stroke=edge(tie), width=2)
-    lapel = darker(tone, 0.22) if p.color != "dark gray" else lighter(tone, 0.22)
+    c.path("M-10 66H10L7 82L13 112L0 132L-13 112L-7 82Z", tie)
+    lapel = darker(tone, 0.35) if p.color != "dark gray" else lighter(tone, 0.3)
     for side in (-1, 1):
-        c.shape(f"M{side * 23} 58L{side * 44} 88L{side * 29} 97L{side * 38} 106L0 140Z", lapel)
+        c.path(f"M{side * 20} 58L{side * 46} 88L{side * 32} 97L{side * 40} 106L0 144Z", lapel)
     c.line(f"M0 140V{cut.hem}", edge(tone), EDGE)
 
 
@@ -268,20 +268,17 @@ def front_sweater(c: Canvas, p: Person, cut: Cut) -> None:
         "M-33 52Q0 66 33 52L36 78Q0 92-36 78Z",
         lighter(tone, 0.22) if p.color != "white" else darker(tone, 0.08),
     )
-    if c.rich:
-        c.line("M-17 64v14M0 66v16M17 64v14", edge(tone), 3.4, opacity=0.7)
 
 
 def front_coat(c: Canvas, p: Person, cut: Cut) -> None:
     tone = COLOR[p.color]
-    c.shape("M-26 58L0 104L26 58Q0 72-26 58Z", "#3a2f3a")
+    c.path("M-26 58L0 104L26 58Q0 72-26 58Z", "#3a2f3a")
     c.line(f"M0 104V{cut.hem}", edge(tone), EDGE)
-    collar = darker(tone, 0.25) if p.color != "dark gray" else lighter(tone, 0.22)
+    collar = darker(tone, 0.35) if p.color != "dark gray" else lighter(tone, 0.3)
     for side in (-1, 1):
-        c.shape(f"M{side * 25} 56L{side * 56} 74L{side * 44} 108L0 108Z", collar)
-    for y in (124, 148):
-        for side in (-1, 1):
-            c.disc(side * 18, y, 7, 7, "#ffd76a", 3)
+        c.path(f"M{side * 23} 56L{side * 58} 74L{side * 46} 108L0 108Z", collar)
+    for y in (126, 154):
+        c.oval(0, y, 10, 10, "#ffd76a" if p.color not in ("yellow", "white") else "#8a5a2c")
 
 
 def front_tshirt(c: Canvas, p: Person, cut: Cut) -> None:
@@ -397,20 +394,19 @@ def thing(c: Canvas, held: str, x: float, y: float, scale: float) -> None:
     if held.endswith("flowers"):
         c.shape("M-22-6L22-6L10 40H-10Z", "#f3e7c9" if held != "white flowers" else "#b98fd0")
         c.shape("M-34-6Q-40-32-14-36Q0-50 14-36Q40-32 34-6Q0 12-34-6Z", LEAF)
-        for fx, fy in ((-21, -12), (21, -12), (0, -31), (0, -5)):
+        for fx, fy in ((0, -31), (-19, -9), (19, -9)):
             flower(c, fx, fy, COLOR[held.split()[0]])
     elif held == "book":
         c.shape("M-32-24H32V24H-32Z", "#14807f")
-        c.box(-30, -22, 11, 44, "#0b5556", 2)
-        c.box(-11, -10, 32, 11, "#f6e7b4", 2)
+        c.box(-30, -22, 12, 44, "#0b5556")
+        c.box(-10, -11, 32, 14, "#f6e7b4", 2)
     else:
-        c.line("M20-6q22-2 18 14q-4 12-20 8", edge("#f08a2c"), 12)
-        c.line("M20-6q22-2 18 14q-4 12-20 8", "#f08a2c", 6)
-        c.shape("M-24-18H24L19 25Q0 32-19 25Z", "#f08a2c")
-        c.disc(0, -18, 24, 8, "#6b3f22")
+        c.line("M20-6q22-2 18 14q-4 12-20 8", edge("#f08a2c"), 10)
+        c.shape("M-26-20H26L20 26Q0 33-20 26Z", "#f08a2c")
+        c.oval(0, -18, 25, 9, "#6b3f22")
     c.end()
 
 
 def flower(c: Canvas, x: float, y: float, tone: str) -> None:
-    c.disc(x, y, 13, 13, tone, 3.5)
-    c.oval(x, y, 5, 5, "#fff1a8" if tone != COLOR["yellow"] else "#b8651b")
+    c.disc(x, y, 15, 15, tone)
+    c.oval(x, y, 6.5, 6.5, "#fff1a8" if tone != COLOR["yellow"] else "#b8651b")
