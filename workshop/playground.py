@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workshop import drawing, gallery, lora
 from workshop.training import checkpoint, live
@@ -48,17 +48,24 @@ class Playground:
 
     def generate(self) -> Image.Image:
         """Draw what the widgets say, show it with its settings, and return it."""
-        prompt, seed = self.prompt.value.strip(), self.seed.value
-        steps, guidance = self.num_inference_steps.value, self.cfg_scale.value
+        return self.draw(self.prompt.value.strip())
+
+    def draw(self, title: str, **more: Any) -> Image.Image:
+        """Draw what the widgets say, and show it under its title and settings.
+
+        more: anything else that the pipeline takes, as edit_image
+        """
+        seed, steps, guidance = self.seed.value, self.num_inference_steps.value, self.cfg_scale.value
         picture = drawing.draw(
             self.pipe,
-            prompt,
+            self.prompt.value.strip(),
             size=self.profile.size,
             seed=seed,
             num_inference_steps=steps,
             cfg_scale=guidance,
+            **more,
         )
-        facts = (prompt, f"seed {seed}", f"{steps} steps", f"guidance {guidance:g}", *self.list_extras())
+        facts = (title, f"seed {seed}", f"{steps} steps", f"guidance {guidance:g}", *self.list_extras())
         gallery.show(picture, gallery.caption(self.profile, *facts))
         return picture
 
@@ -122,22 +129,12 @@ class EditPlayground(Playground):
         names = [self.first.value, self.second.value] if self.listed else [self.first.value]
         names = [name for name in names if name != self.NOBODY]
         chosen = [self.pictures[name] for name in names]
-        prompt, seed = self.prompt.value.strip(), self.seed.value
-        steps, guidance = self.num_inference_steps.value, self.cfg_scale.value
-        picture = drawing.draw(
-            self.pipe,
-            prompt,
-            size=self.profile.size,
-            seed=seed,
-            num_inference_steps=steps,
-            cfg_scale=guidance,
+        return self.draw(
+            f"{' and '.join(names)}: {self.prompt.value.strip()}",
             negative_prompt=self.negative.value,
             edit_image=chosen if self.listed else chosen[0],
             edit_image_auto_resize=False,
         )
-        facts = (f"seed {seed}", f"{steps} steps", f"guidance {guidance:g}")
-        gallery.show(picture, gallery.caption(self.profile, f"{' and '.join(names)}: {prompt}", *facts))
-        return picture
 
 
 class LoraPlayground(Playground):
