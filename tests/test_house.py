@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from pathlib import Path
 
@@ -219,3 +220,25 @@ def test_a_broken_wall_is_reported(
 def test_every_wall_was_broken() -> None:
     (mark,) = test_a_broken_wall_is_reported.pytestmark
     assert {case[0] for case in mark.args[1]} == set(WALLS)
+
+
+def find_noun_docstrings(source: str) -> list[str]:
+    """List functions, properties aside, whose docstring begins with no verb of what they do."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            is_property = any("property" in ast.unparse(one) for one in node.decorator_list)
+            words = (ast.get_docstring(node) or "").split()
+            if words and words[0] in ("Say", "Says", "Whether", "The") and not is_property:
+                found.append(node.name)
+    return found
+
+
+def test_a_functions_docstring_begins_with_what_it_does() -> None:
+    broken = 'def f():\n    """Say it."""\n\n@property\ndef g():\n    """The name."""\n'
+    assert find_noun_docstrings(broken) == ["f"]
+    later = {"workshop/pocket/world/draw.py"}  # the renderer for the next weights replaces it
+    paths = [path for room in ("workshop", "presenter") for path in sorted((REPO / room).rglob("*.py"))]
+    texts = {path.relative_to(REPO).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+    found = {name: find_noun_docstrings(text) for name, text in texts.items() if name not in later}
+    assert {name: ones for name, ones in found.items() if ones} == {}

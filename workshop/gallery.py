@@ -88,7 +88,7 @@ def save(
 
 
 def _remedy(error: OSError) -> str:
-    """Say what to do about a picture that could not be written, by the reason."""
+    """Return what to do about a picture that could not be written, by the reason."""
     elsewhere = "set WORKSHOP_PICTURES to another folder"
     return {
         errno.ENAMETOOLONG: "Take a shorter name",

@@ -84,7 +84,7 @@ def is_upright(picture: Image.Image) -> bool:
 
 
 def describe_file(path: Path) -> str:
-    """Say what a file is that is no picture, and what to do."""
+    """Return what a file is that is no picture, and what to do."""
     with path.open("rb") as file:
         head = file.read(512)
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
@@ -148,7 +148,8 @@ def _from_grey(values: object) -> Image.Image:
 def _on_white(picture: Image.Image, done: list[str]) -> Image.Image:
     from PIL import Image
 
-    clear = picture.convert("RGBA")
+    plain = picture.convert("LA") if picture.mode == "La" else picture  # Pillow has no direct way from La
+    clear = plain.convert("RGBA")
     if clear.getchannel("A").getextrema() == (255, 255):
         return clear.convert("RGB")
     done.append("what was transparent is white")

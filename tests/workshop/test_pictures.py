@@ -86,10 +86,12 @@ def clear(mode: str) -> Image.Image:
         picture.info["transparency"] = (0, 0, 0) if mode == "RGB" else 0
         return picture
     whole = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    if mode == "La":
+        return whole.convert("LA").convert("La")
     return whole.quantize() if mode == "P" else whole.convert(mode)
 
 
-@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB", "L"])
+@pytest.mark.parametrize("mode", ["RGBA", "RGBa", "LA", "La", "P", "RGB", "L"])
 def test_what_is_transparent_is_white_and_said(mode: str) -> None:
     told: list[str] = []
     picture = pictures.to_rgb(clear(mode), tell=told.append)

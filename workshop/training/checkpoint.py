@@ -135,7 +135,7 @@ def demand_own(folder: Path, *, besides: tuple[str, ...] = ()) -> None:
 
 
 def suggest(folder: Path) -> str:
-    """Say how the command goes on in a run's folder, as it stands: a remedy that works."""
+    """Return how the command goes on in a run's folder, as it stands: a remedy that works."""
     if "step" in read_facts(folder / FILE):
         return "go on with --resume"
     begun = (folder / FILE).exists() or any(STEP.fullmatch(path.name) for path in folder.glob("step-*"))

@@ -149,7 +149,7 @@ def inspect(data: DataSet, *, smallest: int = 32) -> Findings:
 
 
 def _explain_columns(names: list[str]) -> str:
-    """Say why names that look right are not, if that can be seen."""
+    """Return why names that look right are not, if that can be seen."""
     line = ",".join(names)
     if line.lstrip().startswith(("{", "[")):
         return " (this is JSON; a table has commas)"
