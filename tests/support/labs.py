@@ -1,0 +1,22 @@
+"""What a lab's cells define, without running what they print and draw."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+from workshop import notebooks
+
+
+def define(path: Path) -> dict[str, Any]:
+    """Run a lab's imports, functions and classes, in order, and return its names."""
+    names: dict[str, Any] = {"__name__": path.stem}
+    for cell in notebooks.read(path).code:
+        kept: list[ast.stmt] = [
+            node
+            for node in ast.parse(cell.source).body
+            if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
+        ]
+        exec(compile(ast.Module(kept, []), f"{path.stem}:{cell.id}", "exec"), names)
+    return names
