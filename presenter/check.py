@@ -3,8 +3,8 @@
     presenter check
 
 Every code cell must have a cue, and every cue its cells. Times, fallback pictures, facts and links must be
-right. A number of the model, of memory or of time must be computed, not typed. All faults are reported at
-once.
+right. What is pointed at must be there: names, cells and pictures, rows and columns. A number of the model,
+of memory or of time must be computed, not typed. All faults are reported at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from presenter import cues, facts, runtimes
+from presenter import cues, facts, pointing, runtimes, spoken
 from presenter.cues import Cue, Fault, Sheet
 from workshop import gallery, notebooks
 from workshop.notebooks import Notebook
@@ -27,6 +27,8 @@ SERIES = ("01", "02", "03", "04", "05", "06", "07")
 SHORTEST, LONGEST = 60.0, 90.0  # minutes of all cues together
 MUST = 45.0  # minutes of all must cues, at most
 WITH_IDS = (4, 5)  # first format with cell ids
+OFTEN = ("a hundred", "a thousand")
+WRITE_WORDS = "Let a fact say it: {fact:NAME|words}; presenter/facts.py has the names."
 LONG = 20.0  # s; a cue whose cell runs longer on some machine needs "While it runs"
 
 _CODE = re.compile(r"(`+).+?\1")
@@ -36,6 +38,34 @@ _NUMBER = re.compile(r"(?<![\w.,·-])\d[\d,.]*(?<![.,])")
 _UNIT = re.compile(
     r"[ -]?(%|×|°|B\b|M\b|[kMGTP]i?B\b|m?s\b|px\b|dB\b|[TP]?FLOP|per cent|(milli|micro)?seconds?\b|minutes?\b"
     r"|hours?\b|[mb]illion|thousand)"
+)
+
+
+MILLION = 10**6
+SMALL = 10  # number words below it count what everybody can count: two people, three models
+# What the sheets count in words, and the facts whose numbers that may be; a fraction may be any share.
+COUNTED = {
+    "block": ("dit.blocks",),
+    "step": ("picture.steps", "training.steps"),
+    "pass": ("picture.passes",),
+    "runs of the dit": ("picture.passes",),
+    "head": ("dit.heads",),
+    "layer": ("lora.targets", "lora.modules"),
+    "tensor": ("lora.targets",),
+    "direction": ("lora.rank",),
+    "knob": ("lora.rank",),
+    "channel": ("vae.channels",),
+    "token": ("tokens.128", "tokens.1024", "tokens.1328"),
+    "time": ("training.repeat", "picture.passes", "vae.compression"),
+    "percent": ("lora.share", "gpu.busy", "gib.excess"),
+    "gigabyte": (),
+}
+UNITS = ("percent", "gigabyte")  # before them, a small number is a fact, too
+_COUNTED = re.compile(rf"[- ](?:of |equal )*({'|'.join(COUNTED)})(?:e?s)?\b", re.IGNORECASE)
+_SHARE = re.compile(
+    r"\b(?:two thirds|three quarters|nine in ten|(?:a|one) (?:quarter|third|tenth) of the (?:work|price"
+    r"|weights|parameters|memory|time)|(?:half|quarters? of) a (?:mega|giga|gibi)byte)\b",
+    re.IGNORECASE,
 )
 
 
@@ -61,6 +91,7 @@ def check(sheets: Sequence[Sheet], books: Sequence[Notebook]) -> list[Fault]:
         if sheet.name in by_name:
             faults += _find_cell_faults(sheet, by_name[sheet.name])
             faults += _find_prose_faults(sheet, by_name, whole=whole)
+            faults += _find_pointing_faults(sheet, by_name[sheet.name])
         faults += [fault for cue in sheet.cues for fault in _find_cue_faults(sheet, cue)]
     if whole:
         faults += _find_sum_faults(sheets)
@@ -174,6 +205,12 @@ def _find_cue_faults(sheet: Sheet, cue: Cue) -> Iterator[Fault]:
         yield _fault(sheet, cue, f"a cell of it ran for {took:.0f} s", remedy)
 
 
+def _find_pointing_faults(sheet: Sheet, book: Notebook) -> Iterator[Fault]:
+    for cue in sheet.cues:
+        for what, remedy in pointing.find_faults(cue, book):
+            yield _fault(sheet, cue, what, remedy)
+
+
 def _slowest(notebook: str, cell: str) -> float:
     table = runtimes.read()
     found = [runtimes.find_expected(notebook, cell, label=label, table=table) for label in table]
@@ -185,6 +222,7 @@ def _find_prose_faults(sheet: Sheet, books: dict[str, Notebook], *, whole: bool)
         yield from _find_placeholder_faults(sheet, line, books)
         yield from _find_link_faults(sheet, line, books, whole=whole)
         yield from _find_typed_numbers(sheet, line, books[sheet.name])
+        yield from _find_number_words(sheet, line, books[sheet.name])
 
 
 def _lines(sheet: Sheet) -> Iterator[ProseLine]:
@@ -203,9 +241,10 @@ def _lines(sheet: Sheet) -> Iterator[ProseLine]:
 
 
 def _find_placeholder_faults(sheet: Sheet, line: ProseLine, books: dict[str, Notebook]) -> Iterator[Fault]:
-    for kind, name in facts.PLACEHOLDER.findall(line.text):
+    for match in facts.PLACEHOLDER.finditer(line.text):
+        kind, name, _ = match.groups()
         try:
-            facts.fill(f"{{{kind}:{name}}}", notebook=sheet.name, label="")
+            facts.fill(match[0], notebook=sheet.name, label="")
         except ValueError as error:
             yield _at(sheet, line, str(error).rstrip("."), "Mend the name.")
             continue
@@ -240,9 +279,7 @@ def _find_link_faults(
 
 def _find_typed_numbers(sheet: Sheet, line: ProseLine, book: Notebook) -> Iterator[Fault]:
     """Find typed numbers with several digits or a unit; one from the code of the cue's cells is right."""
-    ids = line.cue.cells if line.cue else ()
-    code = " ".join(cell.source for cell in book.cells if cell.id in ids)
-    own = {float(number) for number in re.findall(r"\d+(?:\.\d+)?", code.replace("_", ""))}
+    own = _numbers_of(line, book)
     prose = re.sub(r"^\s*\d+\.\s", "", facts.PLACEHOLDER.sub(" ", line.text))
     prose = _TARGET.sub("]", _CODE.sub(" ", prose))
     for match in _NUMBER.finditer(prose):
@@ -254,6 +291,42 @@ def _find_typed_numbers(sheet: Sheet, line: ProseLine, book: Notebook) -> Iterat
             typed = match[0] + (unit[0] if unit else "")
             remedy = "Name a fact ({fact:…}, {runtime:…}), put code into backticks, or leave the number out."
             yield _at(sheet, line, f"the number {typed!r} is typed", remedy)
+
+
+def _find_number_words(sheet: Sheet, line: ProseLine, book: Notebook) -> Iterator[Fault]:
+    """Find number words before what COUNTED names, and fractions, that say no fact's number any more.
+
+    A number from the code of the cue's cells or of this line is right. "A hundred times" is only "often".
+    """
+    prose = _CODE.sub(" ", facts.PLACEHOLDER.sub(" ", line.text))
+    own = _numbers_of(line, book) | _numbers_in(" ".join(one[0] for one in _CODE.finditer(line.text)))
+    for number, match in spoken.find_numbers(prose):
+        noun = _COUNTED.match(prose, match.end())
+        kind = noun[1].lower() if noun else ""
+        judged = number >= MILLION or (noun and (number >= SMALL or kind in UNITS))
+        known = number in own or match[0].lower() in {*OFTEN, *_said(kind)}
+        if judged and not known:
+            what = f"{match[0] + (noun[0] if noun else '')!r} is what no fact says"
+            yield _at(sheet, line, what, WRITE_WORDS)
+    for match in _SHARE.finditer(prose):
+        yield _at(sheet, line, f"{match[0]!r} is a share in words", WRITE_WORDS)
+
+
+def _said(noun: str) -> set[str]:
+    """Return the words of the facts that a noun can follow, without a unit of their own; of all, for none."""
+    names = COUNTED[noun] if noun else facts.list_names()
+    return {facts.find_fact(name).words.removesuffix(f" {noun}") for name in names}
+
+
+def _numbers_of(line: ProseLine, book: Notebook) -> set[float]:
+    """Return the numbers in the code of the cue's cells."""
+    ids = line.cue.cells if line.cue else ()
+    code = " ".join(cell.source for cell in book.cells if cell.id in ids)
+    return _numbers_in(code)
+
+
+def _numbers_in(code: str) -> set[float]:
+    return {float(number) for number in re.findall(r"\d+(?:\.\d+)?", code.replace("_", ""))}
 
 
 def _parse_number(text: str) -> float | None:

@@ -19,6 +19,7 @@ This module only reads sheets; presenter.check compares them with the notebooks.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -168,6 +169,15 @@ def read_all(folder: Path = CUES) -> list[Sheet]:
 def list_paths(folder: Path = CUES) -> list[Path]:
     """List the sheets of a folder; their names begin with a number."""
     return sorted(folder.glob("[0-9]*.md"))
+
+
+def stamp(folder: Path) -> dict[Path, int]:
+    """Return when each sheet of a folder was changed last, in ns since 1970; it differs if any sheet does."""
+    changed = {}
+    for path in list_paths(folder):
+        with contextlib.suppress(OSError):  # an editor may replace a sheet at this moment
+            changed[path] = path.stat().st_mtime_ns
+    return changed
 
 
 def parse(path: Path) -> tuple[Sheet, list[Fault]]:

@@ -1,6 +1,7 @@
 """The numbers that the cue sheets say aloud: computed from the catalogue, a data sheet or a measurement.
 
     fill("It has {fact:pipeline.parameters} parameters; the cell takes {runtime:02-first-picture}.")
+    fill("A file of {fact:lora.memory|words}.")     A file of half a gigabyte.
 
 A fact has its unit and is rounded once, here. GB is 10**9 bytes and GiB is 2**30. The shape and the
 arithmetic are those of diffsynth 2.1.12, models/qwen_image_dit.py; the card's figures are AMD's, from the
@@ -18,7 +19,7 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-from presenter import runtimes
+from presenter import runtimes, spoken
 from workshop import files, lora, models, notebooks
 from workshop.files import POCKET, REPO
 from workshop.training import dataset, flags
@@ -36,25 +37,33 @@ RANK, STEPS, SIZE = 32, 40, 1328  # the workshop's own settings; image px
 PASSES = 2  # of the DiT in a step with guidance
 BUSY = 0.4  # the share of the card's peak that such a model is assumed to reach
 
-# AMD Instinct MI300X: bytes, bytes a second, compute units, dense bf16 operations a second.
-CARD_BYTES, CARD_BANDWIDTH, CARD_UNITS, CARD_BF16 = 192 * GB, 5.3e12, 304, 1307.4e12
+# AMD Instinct MI300X: bytes, bytes a second, compute units, dense bf16 operations a second. The memory that
+# AMD calls 192 GB is counted in binary: torch reports 191.98 GiB.
+CARD_BYTES, CARD_BANDWIDTH, CARD_UNITS, CARD_BF16 = 192 * GIB, 5.3e12, 304, 1307.4e12
 
 COUNTED, COMPUTED = "counted from the catalogue", "computed from the model's shape"
 PUBLISHED, ESTIMATED = "published by AMD", "estimated, unmeasured"
 MEASURED, IN_FILES = "measured with the pocket model", "counted in the pocket model's files"
 SET = "set by the workshop"
 
-PLACEHOLDER = re.compile(r"\{(\w+):([^{}\s]+)\}")
+PLACEHOLDER = re.compile(r"\{(\w+):([^{}\s|]+)(?:\|([^{}\s]*))?\}")  # kind, name, form
+BEGINNING = re.compile(r"(?:[.!?:]\*{0,2}[”\"’)]?\s+|^- +|\*\*\s+)[“\"‘(]?$", re.MULTILINE)  # of a sentence
+SPOKEN = "words"  # the form of a placeholder that is said, not shown
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A number, and the text that says it."""
+    """A number, and the text that shows it."""
 
     name: str
     number: float | None  # None: nobody has measured it yet
     text: str  # rounded, with its unit
     source: str  # where the number comes from
+
+    @property
+    def words(self) -> str:
+        """The text as it is said."""
+        return spoken.speak(self.text)
 
 
 def list_names() -> list[str]:
@@ -100,19 +109,37 @@ def fill(text: str, *, notebook: str = "", label: str | None = None) -> str:
 
     >>> fill("{fact:dit.blocks} blocks of width {fact:dit.width}")
     '60 blocks of width 3,072'
+    >>> fill("{fact:dit.blocks|words} blocks: a file of {fact:lora.memory|words}.")
+    'Sixty blocks: a file of half a gigabyte.'
 
-    Raises ValueError for an unknown name.
+    Raises ValueError for an unknown name or form. A spoken form that begins a sentence gets a capital.
     """
 
     def found(match: re.Match[str]) -> str:
-        kind, name = match.groups()
+        kind, name, form = match.groups()
+        if form not in (None, SPOKEN):
+            raise ValueError(f"{match[0]} asks for the form {form!r}. Write {{{kind}:{name}|{SPOKEN}}}.")
         if kind == "fact":
-            return find_fact(name).text
-        if kind == "runtime":
-            return format_runtime(name, notebook=notebook, label=label)
-        raise ValueError(f"{match[0]} is neither a fact nor a runtime. Write {{fact:…}} or {{runtime:…}}.")
+            said = find_fact(name).text
+        elif kind == "runtime":
+            said = format_runtime(name, notebook=notebook, label=label)
+        else:
+            raise ValueError(
+                f"{match[0]} is neither a fact nor a runtime. Write {{fact:…}} or {{runtime:…}}."
+            )
+        return _speak(said, before=text[: match.start()]) if form else said
 
     return PLACEHOLDER.sub(found, text)
+
+
+def _speak(said: str, *, before: str) -> str:
+    """Write a text as it is said, with a capital if it begins a sentence.
+
+    before: the text before it
+    """
+    words = spoken.speak(said)
+    begins = not before.strip() or before.endswith("\n\n") or BEGINNING.search(before)
+    return words[:1].upper() + words[1:] if begins else words
 
 
 def format_count(count: float) -> str:
@@ -229,8 +256,15 @@ def _shape() -> Iterator[Fact]:
     shape = {"dit.blocks": BLOCKS, "dit.width": WIDTH, "dit.heads": HEADS, "dit.head_width": HEAD_WIDTH}
     shape |= {"vae.scale": SCALE, "vae.channels": CHANNELS}
     shape |= {f"tokens.{size}": count_image_tokens(size) for size in (128, 1024, SIZE)}
+    shape |= {"picture.steps": STEPS, "picture.passes": STEPS * PASSES}
     for name, count in shape.items():
         yield Fact(name, count, format_count(count), COMPUTED)
+    fewer = 3 * SCALE**2 / CHANNELS  # three colours in SCALE × SCALE image px become one latent px
+    yield Fact("vae.compression", fewer, format_count(fewer), COMPUTED)
+    share = count_image_tokens(SIZE) / (6 * WIDTH + count_image_tokens(SIZE))
+    yield Fact(
+        "attention.share", share, format_percent(share), COMPUTED
+    )  # of the work, for a picture of SIZE
 
 
 def _lora() -> Iterator[Fact]:
@@ -238,6 +272,7 @@ def _lora() -> Iterator[Fact]:
     share = count / models.MODELS["Qwen-Image"].part("dit").parameters
     modules = BLOCKS * len(lora.TARGETS)
     yield Fact("lora.parameters", count, format_count(count), COMPUTED)
+    yield Fact("lora.rank", RANK, format_count(RANK), SET)
     yield Fact("lora.memory", 2 * count, format_bytes(2 * count), COMPUTED)
     yield Fact("lora.modules", modules, format_count(modules), COMPUTED)
     yield Fact("lora.targets", len(lora.TARGETS), format_count(len(lora.TARGETS)), SET)
@@ -245,10 +280,12 @@ def _lora() -> Iterator[Fact]:
 
 
 def _card() -> Iterator[Fact]:
-    yield Fact("gpu.memory", CARD_BYTES, format_bytes(CARD_BYTES), PUBLISHED)
+    yield Fact("gpu.memory", CARD_BYTES, f"{CARD_BYTES // GIB} GB", PUBLISHED)
     yield Fact("gpu.bandwidth", CARD_BANDWIDTH, f"{CARD_BANDWIDTH / 1e12:.1f} TB/s", PUBLISHED)
     yield Fact("gpu.compute_units", CARD_UNITS, format_count(CARD_UNITS), PUBLISHED)
     yield Fact("gpu.bf16", CARD_BF16, f"{CARD_BF16 / 1e12:,.0f} TFLOPS", PUBLISHED)
+    yield Fact("gpu.busy", BUSY, format_percent(BUSY), ESTIMATED)
+    yield Fact("gib.excess", GIB / GB - 1, format_percent(GIB / GB - 1), COMPUTED)  # of a GiB over a GB
     flops = count_picture_flops()
     yield Fact("picture.flops", flops, f"about {flops / 1e15:.0f} PFLOP", COMPUTED)
     for name, at in {"at_peak": 1.0, "estimate": BUSY}.items():
@@ -263,6 +300,7 @@ def _workshop() -> Iterator[Fact]:
     pictures = len(dataset.DataSet(dog, dog / "metadata.csv").rows())
     repeat, epochs = (flags.FLAGS[name].default for name in ("dataset_repeat", "num_epochs"))
     yield Fact("training.pictures", pictures, format_count(pictures), SET)
+    yield Fact("training.repeat", repeat, format_count(repeat), SET)
     yield Fact("training.steps", pictures * repeat * epochs, format_count(pictures * repeat * epochs), SET)
 
 

@@ -21,7 +21,7 @@ MEMORY_ERRORS = {"MemoryError", "OutOfMemoryError"}  # Python's own, and torch's
 
 def install(shell: Any, *, log: str) -> Hook:
     """Write the events of every cell that this shell runs to a log, which only its owner can read."""
-    hook = Hook(log)
+    hook = Hook(log, shell)
     shell.events.register("pre_run_cell", hook.before)
     shell.events.register("post_run_cell", hook.after)
     atexit.register(hook.stop)
@@ -32,15 +32,16 @@ def install(shell: Any, *, log: str) -> Hook:
 class Hook:
     """Writes the events of one kernel. An error of the log never stops a cell."""
 
-    def __init__(self, log: str) -> None:
+    def __init__(self, log: str, shell: Any = None) -> None:
         self.file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.pid = os.getpid()
         self.notebook = os.environ.get("JPY_SESSION_NAME", "")
+        self.shell = shell
 
     def before(self, info: Any) -> None:
         """Write that a cell begins."""
         if info.cell_id:
-            self.write("pre", cell=info.cell_id)
+            self.write("pre", cell=info.cell_id, asked=find_asked(self.shell))
 
     def after(self, result: Any) -> None:
         """Write that a cell ended, and with which error."""
@@ -61,6 +62,17 @@ class Hook:
         line = {"at": time.time(), "event": event, "pid": self.pid, "notebook": self.notebook, **more}
         with contextlib.suppress(OSError):  # a full disk must not stop a lesson
             os.write(self.file, (json.dumps(line) + "\n").encode())
+
+
+def find_asked(shell: Any) -> float:
+    """Return when the browser asked for the cell that begins, in s since 1970 by its clock; 0.0: unknown.
+
+    Run All asks for all cells at once; a person's Shift Enter asks for one, even while another runs.
+    """
+    try:
+        return float(shell.kernel.get_parent("shell")["header"]["date"].timestamp())
+    except (AttributeError, KeyError, TypeError, ValueError, LookupError):  # another kernel than ipykernel
+        return 0.0
 
 
 def describe_error(error: BaseException) -> dict[str, Any]:

@@ -5,16 +5,17 @@ computes the talk's state from the acts: a restart loses nothing, and an act is 
 functions here read no clock; the caller gives the time, in seconds since 1970.
 
     plan    how long the talk is and what it leaves out from the start
-    begin   the clock starts; given again, the talk starts over
+    begin   the clock starts, or started at `since`; given again, the talk starts over
     go      to a cue, by hand or because its cell was run
     pause   for a question (the plan's clock runs on) or for a break (it stands)
-    resume  ends a question or a break
+    resume  ends a question or a break; by the kernel, if a cell was run in a forgotten break
     cut     cues are shortened, left out or taken back in
     stage   a cue's fallback goes on the projector; without a cue it goes off
+    screen  the projector is black, or stays as it is; without a kind it shows the talk again
     level   the talking points are those of another level
     follow  whether cells that are run move the talk
     end     the clock stops
-    undo    takes back a begin, a cut or an end
+    undo    takes back a begin, a cut, an end or a jump
 """
 
 from __future__ import annotations
@@ -34,9 +35,12 @@ from workshop.units import HOUR
 
 TALKS = REPO / "runs" / "talks"  # a folder each
 JOURNAL, EVENTS = "journal.jsonl", "events.jsonl"  # in a talk's folder: its acts, and its kernels' events
-ACTS = ("plan", "begin", "go", "pause", "resume", "cut", "stage", "level", "follow", "end", "undo")
+ACTS = ("plan", "begin", "go", "pause", "resume", "cut", "stage", "screen", "level", "follow", "end", "undo")
 UNDOABLE = ("begin", "cut", "end")  # moving back undoes a move, and resuming a pause
+# By whom: a jump was caused by a cell, and the presenter agreed to it.
+HAND, KERNEL, JUMP = "hand", "kernel", "jump"
 PAUSES = ("question", "break")
+SCREENS = ("", "black", "freeze")  # what the projector does: shows the talk, is black, stays as it is
 FORGOTTEN = 12 * HOUR  # a talk whose last act is older than this is over, even if nobody ended it
 
 
@@ -47,12 +51,14 @@ class Act:
     at: float  # s since 1970
     do: str  # one of ACTS
     cue: str = ""  # begin, go, stage
-    by: str = "hand"  # go: "hand" or "kernel"
-    kind: str = ""  # pause: one of PAUSES
+    by: str = HAND  # go, resume: HAND, KERNEL or JUMP
+    kind: str = ""  # pause: one of PAUSES; screen: one of SCREENS
+    minutes: float = 0.0  # pause: how long the break is said to be; 0: as planned
     treatments: Mapping[str, str] = field(default_factory=dict, hash=False)  # cut: by cue name
     plan: Mapping[str, Any] = field(default_factory=dict, hash=False)  # plan: as Material.plan takes it
     level: str = ""
     on: bool = True  # follow
+    since: float = 0.0  # begin: when the talk really began, in s since 1970; 0.0: now
     of: int = 0  # undo: the number of the act that is taken back, from 1
 
 
@@ -78,6 +84,8 @@ class Talk:
     level: str = "intermediate"
     follows: bool = True  # cells that are run move the talk on
     staged: str = ""  # the cue whose fallback is on the projector
+    screen: str = ""  # one of SCREENS
+    break_minutes: float = 0.0  # of the break that the talk is in, as the presenter said; 0: as planned
     plan: Mapping[str, Any] = field(default_factory=dict, hash=False)
     treatments: Mapping[str, str] = field(default_factory=dict, hash=False)  # the cuts, by cue name
     stretches: tuple[Stretch, ...] = ()  # in order; the last one is open while the talk goes on
@@ -148,7 +156,8 @@ def apply_act(talk: Talk, act: Act, *, number: int) -> Talk:
     number: the act's in the journal, from 1
     """
     changed = CHANGES[act.do](talk, act)
-    return replace(changed, undoable=number) if act.do in UNDOABLE and changed != talk else changed
+    can_undo = act.do in UNDOABLE or act.by == JUMP
+    return replace(changed, undoable=number) if can_undo and changed != talk else changed
 
 
 def _plan(talk: Talk, act: Act) -> Talk:
@@ -156,7 +165,7 @@ def _plan(talk: Talk, act: Act) -> Talk:
 
 
 def _begin(talk: Talk, act: Act) -> Talk:
-    first = Stretch(act.cue, "talk", act.at)
+    first = Stretch(act.cue, "talk", min(act.at, act.since) if act.since else act.at)
     return Talk(act.cue, talk.level, talk.follows, plan=talk.plan, stretches=(first,))
 
 
@@ -167,7 +176,10 @@ def _go(talk: Talk, act: Act) -> Talk:
 
 
 def _pause(talk: Talk, act: Act) -> Talk:
-    return talk if act.kind == talk.pause or act.kind not in PAUSES else _turn(talk, act.at, kind=act.kind)
+    if act.kind not in PAUSES or not talk.running:
+        return talk
+    said = replace(talk, break_minutes=float(act.minutes))
+    return said if act.kind == talk.pause else _turn(said, act.at, kind=act.kind)
 
 
 def _resume(talk: Talk, act: Act) -> Talk:
@@ -182,6 +194,10 @@ def _stage(talk: Talk, act: Act) -> Talk:
     return replace(talk, staged=act.cue)
 
 
+def _screen(talk: Talk, act: Act) -> Talk:
+    return replace(talk, screen=act.kind) if act.kind in SCREENS else talk
+
+
 def _level(talk: Talk, act: Act) -> Talk:
     return replace(talk, level=act.level)
 
@@ -193,7 +209,9 @@ def _follow(talk: Talk, act: Act) -> Talk:
 def _end(talk: Talk, act: Act) -> Talk:
     if not talk.running:
         return talk
-    return replace(talk, staged="", stretches=(*talk.stretches[:-1], _closed(talk.stretches[-1], act.at)))
+    return replace(
+        talk, staged="", screen="", stretches=(*talk.stretches[:-1], _closed(talk.stretches[-1], act.at))
+    )
 
 
 def _undo(talk: Talk, act: Act) -> Talk:
@@ -208,6 +226,7 @@ CHANGES = {
     "resume": _resume,
     "cut": _cut,
     "stage": _stage,
+    "screen": _screen,
     "level": _level,
     "follow": _follow,
     "end": _end,
@@ -258,7 +277,7 @@ class Journal:
         if act.do == "undo":
             act = replace(act, of=self.talk.undoable)
             if not act.of:
-                raise ValueError("There is nothing to take back: no begin, cut or end is in force.")
+                raise ValueError("There is nothing to take back: no begin, cut, end or jump is in force.")
         self.acts.append(act)
         try:
             self._write(format_act(act))
@@ -314,9 +333,11 @@ def _act(line: bytes) -> Act | None:
 def _is_sound(act: Act) -> bool:
     """Return whether the fields of an act that was read are of the kinds that they should be."""
     plain = Act(0.0, "")
-    kinds = {name: type(value) for name, value in vars(plain).items()} | {"at": (int, float)}
+    numbers = {"at": (int, float), "since": (int, float), "minutes": (int, float)}
+    kinds: dict[str, Any] = {name: type(value) for name, value in vars(plain).items()} | numbers
     fit = all(isinstance(value, kinds[name]) for name, value in vars(act).items())
-    return fit and not isinstance(act.at, bool) and math.isfinite(act.at)
+    times = (act.at, act.since)
+    return fit and not any(isinstance(one, bool) or not math.isfinite(one) for one in times)
 
 
 def find_unfinished(talks: Path, *, now: float) -> Path | None:

@@ -6,17 +6,18 @@ cannot write; `Kernels.end_lost` asks the operating system whether its process s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 STARTUP = Path(__file__).with_name("startup.py")
-# s between two cells of a kernel: a person does not press the keys faster than this, and a kernel starts a
-# cell that waits (Run All) within milliseconds.
+# s between two cells that were asked for: a person does not press the keys faster than this, and Run All asks
+# for all cells within milliseconds.
 QUEUED = 0.1
 CHUNK = 1 << 20  # bytes that one look reads at most
 KINDS = ("start", "pre", "post", "stop")
@@ -40,6 +41,7 @@ class Event:
     error: str = ""  # name of the exception
     message: str = ""  # its first line
     memory: bool = False  # whether memory ran out
+    asked: float = 0.0  # pre: when the browser asked for the cell, in s since 1970; 0.0: not known
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Run:
     cell: str
     pid: int
     began: float  # s since 1970
-    queued: bool = False  # it began within QUEUED of the cell before: by Run All, not by hand
+    queued: bool = False  # it was asked for within QUEUED of the cell before: by Run All, not by hand
     ended: float | None = None
     state: str = "running"  # then "done", "failed", "interrupted", "out of memory" or "died"
     error: str = ""
@@ -123,24 +125,39 @@ def parse_event(line: bytes) -> Event | None:
 def _is_sound(event: Event) -> bool:
     """Return whether the fields of an event that was read are of the kinds that they should be."""
     plain = Event(0.0, "", 0, "")
-    kinds = {name: type(value) for name, value in vars(plain).items()} | {"at": (int, float)}
+    numbers = {"at": (int, float), "asked": (int, float)}
+    kinds = {name: type(value) for name, value in vars(plain).items()} | numbers
     fit = all(isinstance(value, kinds[name]) for name, value in vars(event).items())
-    return fit and not isinstance(event.at, bool) and math.isfinite(event.at)
+    times = (event.at, event.asked)
+    return fit and not any(isinstance(one, bool) or not math.isfinite(one) for one in times)
+
+
+def write_death(log: Path, run: Run) -> None:
+    """Write the end of a kernel that was killed, which cannot do that itself: a restart finds it then."""
+    line = {"at": run.ended or run.began, "event": "stop", "pid": run.pid, "notebook": run.notebook}
+    with contextlib.suppress(OSError), log.open("ab") as file:  # a full disk must not stop a lesson
+        file.write(json.dumps(line).encode() + b"\n")
 
 
 class Kernels:
     """What the kernels did and do, according to their events."""
 
-    def __init__(self) -> None:
+    def __init__(self, folders: Iterable[Path] = ()) -> None:
+        """Follow the notebooks in some folders; a copy elsewhere is somebody's own. None: follow all."""
+        self.folders = {folder.resolve() for folder in folders}
         self.runs: list[Run] = []  # in the order in which they began
         self.kernel_of: dict[str, int] = {}  # notebook's stem to the process id of its newest kernel
         self._running: dict[int, int] = {}  # process id to the index, in runs, of the cell that it runs
         self._ended: dict[int, float] = {}  # process id to the time at which its last cell ended
+        self._asked: dict[int, float] = {}  # process id to the time at which its last cell was asked for
 
     def see(self, event: Event) -> Run | None:
         """Take in an event, and return the run that it began or ended, if any."""
+        path = Path(event.notebook)
+        if self.folders and path.is_absolute() and path.parent.resolve() not in self.folders:
+            return None
         if event.event == "start":
-            self.kernel_of[Path(event.notebook).stem] = event.pid
+            return self._start(path.stem, event)
         if event.event == "pre":
             return self._begin(event)
         if event.event == "post":
@@ -159,20 +176,40 @@ class Kernels:
         here = [run for run in self.runs if run.pid == self.kernel_of.get(notebook)]
         return {run.cell for run in here if run.state == "done"}
 
-    def end_lost(self, *, now: float) -> list[Run]:
-        """End the runs of kernels whose process is gone, and return them."""
-        lost = [
-            pid for pid, index in self._running.items() if not is_alive(pid, since=self.runs[index].began)
-        ]
+    def lost(self, notebook: str) -> set[str]:
+        """Return the ids of the cells that ended well in an earlier kernel of the notebook, and not again."""
+        before = {run.cell for run in self.runs if run.notebook == notebook and run.state == "done"}
+        return before - self.ran(notebook)
+
+    def end_lost(self, *, now: float, shift: float = 0.0) -> list[Run]:
+        """End the runs of kernels whose process is gone, and return them.
+
+        shift: s by which the runs' times are ahead of the computer's clock, if that was set back meanwhile
+        """
+        began = {pid: self.runs[index].began for pid, index in self._running.items()}
+        lost = [pid for pid, at in began.items() if not is_alive(pid, since=max(at, at - shift))]
         return [run for pid in lost if (run := self._end(pid, now, DIED))]
+
+    def _start(self, notebook: str, event: Event) -> Run | None:
+        """Take in a notebook's new kernel; the cell that its old one ran has died by now."""
+        before = self.kernel_of.get(notebook)
+        self.kernel_of[notebook] = event.pid
+        return None if before is None or before == event.pid else self._end(before, event.at, DIED)
 
     def _begin(self, event: Event) -> Run:
         self._end(event.pid, event.at, DIED)  # a cell before this one of which no end was written
-        queued = event.at - self._ended.get(event.pid, 0.0) < QUEUED
+        queued = self._is_queued(event)
+        self._asked[event.pid] = event.asked
         run = Run(Path(event.notebook).stem, event.cell, event.pid, event.at, queued)
         self._running[event.pid] = len(self.runs)
         self.runs.append(run)
         return run
+
+    def _is_queued(self, event: Event) -> bool:
+        """Return whether a cell was asked for together with the one before, as by Run All."""
+        if event.asked:
+            return abs(event.asked - self._asked.get(event.pid, 0.0)) < QUEUED
+        return event.at - self._ended.get(event.pid, 0.0) < QUEUED  # all that the log says
 
     def _end(self, pid: int, at: float, outcome: Outcome, *, cell: str = "") -> Run | None:
         index = self._running.get(pid)

@@ -70,6 +70,27 @@ class Material:
             )
         return cls(found, lessons)
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the cue sheets."""
+        return self.sheets[0].path.parent
+
+    def read_sheets(self) -> Material:
+        """Return the same with the cue sheets as they are on disk now.
+
+        Raises whatever `cues.read_all` raises, and ValueError if cues came, went or changed their names or
+        order: a talk's cuts and its place in the plan go by them.
+        """
+        made = replace(self, sheets=tuple(cues.read_all(self.folder)))
+        before, after = ([cue.name for cue in one.cues] for one in (self, made))
+        if before != after:
+            moved = sorted(set(before) ^ set(after)) or ["their order"]
+            raise ValueError(
+                f"The cues themselves changed ({', '.join(moved)}), and a talk needs the ones it began with. "
+                "Put them back, or start the server again."
+            )
+        return made
+
     def measured_on(self, label: str, *, file: Path | None = None) -> Material:
         """Return the same with the runtimes of a machine; raises whatever `runtimes.read` raises."""
         return replace(self, runtimes=runtimes.read(file).get(label, {}), label=label)

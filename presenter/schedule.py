@@ -12,6 +12,7 @@ All data is immutable: `accept` returns a new plan, and `undo` the plan before. 
 from __future__ import annotations
 
 import argparse
+import difflib
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -32,6 +33,8 @@ TREATMENTS = {FULL: "as planned", SHORT: "shortened", CUT: "cut", HOME: "at home
 # What is done to save time, in this order and as far as needed.
 STAGES = (("nice", CUT), ("should", SHORT), ("should", CUT), ("must", SHORT))
 TINY = 1e-6  # minutes; sums of decimals are not exact
+GRACE = 5 / 60  # minutes by which a plan may be too long: a silent cell of 0.2 s is worth no cut
+ROOM = 10.0  # minutes of a talk without material that are worth a word
 LATEST_START = 30.0  # minutes; a larger gap to the start time is taken for another day, not for a late start
 DAY = 24 * 60  # minutes, which is more than any talk
 DEFAULT_MINUTES = 90.0  # of a talk whose length nobody gave
@@ -150,8 +153,14 @@ class Plan:
         """
         if self.start is None:
             return 0.0
-        late = (began - self.start.timestamp()) / MINUTE
-        return late if abs(late) <= LATEST_START else 0.0
+        return 0.0 if self.is_far(began) else (began - self.start.timestamp()) / MINUTE
+
+    def is_far(self, now: float) -> bool:
+        """Return whether the start time is so far away that it must mean another day.
+
+        now: s since 1970
+        """
+        return self.start is not None and abs(now - self.start.timestamp()) > LATEST_START * MINUTE
 
     def treatment(self, cue: Cue) -> str:
         """Return a cue's treatment."""
@@ -231,9 +240,11 @@ def make_plan(
     _check_settings(minutes, level, breaks=breaks)
     treatments = dict.fromkeys(_find_skipped(programme, skip), CUT)
     first = Plan(programme, minutes, level, start, treatments=treatments)
-    fitted = _fit(first, excess=lambda one: one.excess + sum(breaks))
+    if skip and not any(item.kept for item in first.items):
+        raise ValueError("--skip leaves nothing to present. Skip fewer cues or notebooks.")
+    fitted = _fit(first, excess=lambda one: one.excess + sum(breaks) - GRACE)
     needed = fitted.total + sum(breaks)
-    if needed > minutes + TINY:
+    if needed > minutes + GRACE + TINY:
         raise TooLong(_explain_too_long(minutes, needed, skip=skip), by=needed - minutes)
     return replace(fitted, breaks=_spread_breaks(fitted, breaks))
 
@@ -316,10 +327,17 @@ def _find_skipped(programme: Programme, words: Sequence[str]) -> set[str]:
             if word in (cue.sheet, cue.sheet[:2]) or word in {f"{cue.sheet[:2]}-{cell}" for cell in cue.cells}
         }
         if not meant:
-            names = ", ".join(cue.name for cue in programme.cues if cue.takes_time)
-            raise ValueError(f"There is no cue {word!r} to skip. There are: {names}; or a notebook's number.")
+            raise ValueError(_explain_unknown(word, programme))
         found |= meant
     return found
+
+
+def _explain_unknown(word: str, programme: Programme) -> str:
+    """Write that a word means no cue, with the three names that come nearest."""
+    names = [f"{cue.sheet[:2]}-{cell}" for cue in programme.cues if cue.takes_time for cell in cue.cells]
+    here = [name for name in names if name[:3] == word[:3]] or names
+    near = difflib.get_close_matches(word, here, n=3, cutoff=0.0)
+    return f"There is no cue {word!r} to skip. The nearest are: {', '.join(near)}; or name a notebook, as 03."
 
 
 def _check_settings(minutes: float, level: str, *, breaks: Sequence[float]) -> None:
@@ -439,8 +457,17 @@ def _time(plan: Plan, minutes: float) -> str:
 
 
 def _left_out(plan: Plan) -> list[str]:
-    cut = [item.cue.name for item in plan.items if item.treatment == CUT]
-    return [f"Left out: {', '.join(cut)}"] if cut else []
+    """Write what is not presented, which of it must be, and how much of the time has no material."""
+    cut = [item.cue for item in plan.items if item.treatment == CUT]
+    must = [cue.name for cue in cut if cue.priority == "must"]
+    words = [f"Left out: {', '.join(cue.name for cue in cut)}"] if cut else []
+    if must:
+        words.append(f"Left out by you, though they are must cues: {', '.join(must)}")
+    if -plan.excess > ROOM:
+        material = sum(cue.minutes for cue in plan.programme.cues)
+        rest = "The rest is room for questions, exercises and playgrounds."
+        words.append(f"The material takes {material:g} minutes. {rest}")
+    return words
 
 
 def main(argv: list[str]) -> int:

@@ -27,12 +27,13 @@ def read_memory(*, cards: str = memory.CARDS) -> tuple[str, Reading]:
 
 
 def describe_memory(
-    where: str, now: Reading, *, need_gib: float | None, held_gib: float = 0.0
+    where: str, now: Reading, *, cell: str, need_gib: float | None, held_gib: float = 0.0
 ) -> dict[str, Any]:
-    """Return the page's part about memory, and whether the next cell fits.
+    """Return the page's part about memory, and whether a cell that comes fits.
 
     where: as from `read_memory`
-    need_gib: the most that was in use at a rehearsal while the next cell ran; None: not known
+    cell: the one of those to be run next that needs most
+    need_gib: the most that was in use at a rehearsal while it ran; None: not known
     held_gib: what its kernel holds now, according to the rehearsal; the rest in use belongs to others
     """
     if now.used is None or not now.total:
@@ -47,5 +48,5 @@ def describe_memory(
             word = f"does not fit, there are {total:.0f} GiB in all"
         else:
             word = "fits" if fits else f"may not fit beside the {others:.1f} GiB of others"
-        need = f"The next cell needs {need_gib:.1f} GiB, as rehearsed: {word}."
+        need = f"{cell} needs {need_gib:.1f} GiB, as rehearsed: {word}."
     return {"name": where, "text": text, "share": round(100 * used / total), "need": need, "fits": fits}

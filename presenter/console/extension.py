@@ -6,6 +6,8 @@
     /presenter/act      what the presenter does, as JSON
     /presenter/phone    the phone page's key and address; phone.py serves that page on a listener of its own
 
+students.py serves the students' page on a listener of its own, too.
+
 Every address requires Jupyter's login, and the two that change something its XSRF token as well.
 """
 
@@ -34,6 +36,7 @@ from presenter.console.handlers import (
     StreamHandler,
     move_phone,
 )
+from presenter.console.students import Students
 from presenter.console.talk import Console
 from presenter.material import Material
 from workshop import files, gallery, notebooks, profiles
@@ -65,6 +68,8 @@ class PresenterConsole(ExtensionApp):
     ).tag(config=True)
     phone_address = Unicode(help="Where phones reach this machine, or the laptop before it.").tag(config=True)
     phone_port = Int(0, help="Port of the phone page; 0: any that is free.").tag(config=True)
+
+    students = Unicode(help="Folder of the students' notebooks; empty: their page is off.").tag(config=True)
 
     def initialize_settings(self) -> None:
         """Open the talk, and make every kernel that starts from now on report its cells."""
@@ -99,8 +104,11 @@ class PresenterConsole(ExtensionApp):
         ]
         if self.phone:
             self._open_phone()
+        if self.students:
+            self._open_students()
         for watch in self.watches:
             watch.start()
+        self.log.info(describe_addresses(serverapp.public_url))
         self.console.learn_machine(await asyncio.get_running_loop().run_in_executor(None, _name_machine))
 
     def _open_phone(self) -> None:
@@ -123,12 +131,29 @@ class PresenterConsole(ExtensionApp):
         else:
             self.log.info("The phone page is open on %s; M on /presenter shows its code", listener.host)
 
+    def _open_students(self) -> None:
+        """Open the students' page, and say how to get there; without it the talk goes on."""
+        listener = Students(Path(self.students), material=lambda: self.console.material)
+        try:
+            listener.listen(self.phone_address)
+        except (OSError, ValueError) as error:
+            self.log.error("The students' page cannot be opened: %s", error)
+            return
+        self.console.students = listener
+        if listener.trouble:
+            self.log.warning("%s The students' page has no code on the projector.", listener.trouble)
+        else:
+            self.log.info("The students' page is open on http://%s/", listener.host)
+        if listener.tunnel:
+            self.log.info("On your laptop: %s", listener.tunnel)
+
     async def stop_extension(self) -> None:
-        """Stop following the kernels and close the phone page."""
+        """Stop following the kernels and close the pages for the room."""
         for watch in getattr(self, "watches", []):
             watch.stop()
-        if self.console.phone:
-            await self.console.phone.close()
+        for listener in (self.console.phone, self.console.students):
+            if listener:
+                await listener.close()
 
 
 def choose_folder(talks: Path, *, now: float, new: bool) -> Path:
@@ -138,6 +163,19 @@ def choose_folder(talks: Path, *, now: float, new: bool) -> Path:
     """
     unfinished = None if new else journal.find_unfinished(talks, now=now)
     return unfinished or talks / time.strftime("%Y-%m-%d_%H%M%S", time.localtime(now))
+
+
+def describe_addresses(server: str) -> str:
+    """Write where the two screens are, without the token: whoever has JupyterLab open is logged in.
+
+    server: its address, perhaps with the token
+
+    >>> print(describe_addresses("http://localhost:8888/lab?token=abc"))
+    Your screen: http://localhost:8888/presenter
+    The projector's: http://localhost:8888/presenter/stage
+    """
+    base = server.partition("?")[0].removesuffix("/").removesuffix("/lab")
+    return f"Your screen: {base}/presenter\nThe projector's: {base}/presenter/stage"
 
 
 def _name_machine() -> str:

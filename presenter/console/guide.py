@@ -10,16 +10,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from presenter import facts, render, schedule
+from presenter import code, facts, render, schedule
 from presenter.console.view import View
 from presenter.cues import CLOSING, LABELS, OPENING, Cue, Sheet
-from presenter.journal import Act, Talk
+from presenter.journal import KERNEL, Act, Talk
 from presenter.kernels import FAILURES, Run
 from presenter.runtimes import Runtime
-from presenter.schedule import ON_TIME, TREATMENTS
+from presenter.schedule import LATEST_START, ON_TIME, TREATMENTS, CellKey
 from workshop.units import MINUTE, clock
 
 OVERRUN, SLACK = 1.5, 10.0  # a cell is overdue after OVERRUN × expected + SLACK seconds
+NEAR = 3  # cues; a cell further ahead asks before it moves the talk
+TOLD = 60.0  # s for which the page says what a cell did to the talk by itself
 WAIT = 3.0  # s; a cell that has run for this long leaves time to talk
 
 PagePart = dict[str, Any]
@@ -28,21 +30,37 @@ PagePart = dict[str, Any]
 def find_move(view: View, run: Run) -> str:
     """Return the name of the cue to which a cell that has just begun moves the talk; "" if it stays.
 
-    A cell that is run by hand moves the talk forwards, to a cue that is presented. Cells that run because of
-    Run All, or again to repair something, do not move it.
+    A cell that is run by hand moves the talk forwards, to a cue that is presented and at most NEAR cues
+    ahead. Cells that run because of Run All, or again to repair something, do not move it.
     """
+    ahead, name = _find_ahead(view, run)
+    return name if 0 < ahead <= NEAR else ""
+
+
+def find_stray(view: View, run: Run) -> str:
+    """Return the name of the cue of a cell that has begun too far ahead to move the talk unasked; else ""."""
+    ahead, name = _find_ahead(view, run)
+    return name if ahead > NEAR else ""
+
+
+def _find_ahead(view: View, run: Run) -> tuple[int, str]:
+    """Return how many cues ahead a cell's cue is, and its name; (0, "") if the cell moves nothing."""
     cue = view.material.cue_of(run.notebook, run.cell)
     if cue is None or run.queued or not view.talk.follows:
-        return ""
+        return 0, ""
     item = view.plan.item(cue.name)
-    ahead = view.plan.items.index(item) > view.place or not view.talk.cue
-    return cue.name if item.kept and ahead else ""
+    if not item.kept:
+        return 0, ""
+    between = view.plan.items[view.place + 1 : view.plan.items.index(item) + 1]
+    if not view.talk.cue and item is view.here:  # the first cue of all
+        return 1, cue.name
+    return sum(one.kept for one in between), cue.name
 
 
 def describe_talk(view: View, acts: Sequence[Act], *, problem: str = "") -> PagePart:
     """Return the talk's state and what its keys would do.
 
-    problem: of the journal, if it has one
+    problem: of the journal, the cue sheets or the plan, if there is one
     """
     talk = view.talk
     return {
@@ -51,9 +69,12 @@ def describe_talk(view: View, acts: Sequence[Act], *, problem: str = "") -> Page
         "level": talk.level,
         "follows": talk.follows,
         "staged": bool(talk.staged),
+        "screen": talk.screen,
         "undo": describe_undo(talk, acts),
         "undo_resets": bool(talk.undoable) and acts[talk.undoable - 1].do == "begin",
         "problem": problem,
+        "notice": describe_notice(view, acts),
+        "ran_since": describe_ran_since(view, acts),
         "here": view.here.cue.name,
         "next": view.following.cue.name if view.following else "",
         "back": view.preceding.cue.name if view.preceding else "",
@@ -74,7 +95,39 @@ def describe_undo(talk: Talk, acts: Sequence[Act]) -> str:
     act = acts[talk.undoable - 1]
     if act.do == "cut":
         return f"Undo: {schedule.describe_changes(act.treatments, few=True)}"
-    return {"begin": "Undo the start", "end": "Undo the end"}[act.do]
+    return {"begin": "Undo the start", "end": "Undo the end", "go": "Undo the jump"}[act.do]
+
+
+def describe_notice(view: View, acts: Sequence[Act]) -> str:
+    """Write what a cell did to the talk by itself a moment ago; "" if it did nothing that needs a word."""
+    last = acts[-1] if acts else None
+    if last and (last.do, last.by) == ("resume", KERNEL) and view.now - last.at < TOLD:
+        return "A cell was run, so the break is over: the clock goes on."
+    return ""
+
+
+def find_first_run(acts: Sequence[Act], *, now: float) -> float | None:
+    """Return when a cell first moved a talk that has not begun, in s since 1970; None: none, or long ago."""
+    moved = [act.at for act in acts if (act.do, act.by) == ("go", KERNEL)]
+    return moved[0] if moved and now - moved[0] < LATEST_START * MINUTE else None
+
+
+def describe_ran_since(view: View, acts: Sequence[Act]) -> str:
+    """Write how long ago the first cell ran, while nobody has started the talk; "" otherwise."""
+    first = find_first_run(acts, now=view.now) if view.talk.began is None else None
+    return "" if first is None else f"{clock((view.now - first) / MINUTE)} ago"
+
+
+def describe_stray(view: View, stray: str) -> PagePart | None:
+    """Return the question whether the talk goes to the cue of a cell that ran far ahead of it.
+
+    stray: the cue's name; "": there is none
+    """
+    if not stray:
+        return None
+    cue = view.plan.item(stray).cue
+    sheet = view.material.sheet_of[cue.sheet].title
+    return {"cue": stray, "text": f"A cell of “{cue.title}” ({sheet}) was run. The talk stays here."}
 
 
 def describe_clock(view: View) -> PagePart:
@@ -119,7 +172,7 @@ def _sentence(view: View) -> PagePart:
         minutes = (
             f"{view.plan.minutes:g} minutes, {len(view.path)} cues{start}. The clock starts when you do."
         )
-        return {"sentence": minutes, "accept": False}
+        return {"sentence": minutes + _far_start(view), "accept": False}
     if talk.ended is not None:
         took = clock((talk.ended - talk.began) / MINUTE)
         return {"sentence": f"The talk has ended after {took}.", "accept": False}
@@ -131,6 +184,14 @@ def _sentence(view: View) -> PagePart:
     if not view.advice.treatments and view.advice.late < ON_TIME:
         return {"sentence": _on_course(view), "accept": False}
     return {"sentence": str(view.advice), "accept": bool(view.advice.treatments)}
+
+
+def _far_start(view: View) -> str:
+    """Write that a start time is too far away to be kept; "" if it is near, or there is none."""
+    if view.plan.start is None or not view.plan.is_far(view.now):
+        return ""
+    now = datetime.fromtimestamp(view.now)
+    return f" It is {now:%H:%M}: the start time is too far away, and does not count."
 
 
 def _on_course(view: View) -> str:
@@ -185,19 +246,12 @@ def _sections(view: View, sheet: Sheet, titles: tuple[str, ...], *, at: int) -> 
     ]
 
 
-def _filled(view: View, cue: Cue, text: str) -> str:
-    try:
-        return facts.fill(text, notebook=cue.sheet, label=view.material.label or "unknown")
-    except ValueError:  # `presenter check` reports it; during a talk, showing the fact's name beats an error
-        return text
-
-
 def _html(view: View, cue: Cue, text: str) -> str:
-    return render.markdown(_filled(view, cue, text), sheet=cue.sheet)
+    return render.markdown(view.fill(cue, text), sheet=cue.sheet)
 
 
 def _line(view: View, cue: Cue, text: str) -> str:
-    return render.line(_filled(view, cue, text), sheet=cue.sheet)
+    return render.line(view.fill(cue, text), sheet=cue.sheet)
 
 
 def describe_time(view: View) -> PagePart:
@@ -211,32 +265,106 @@ def describe_time(view: View) -> PagePart:
 def describe_cells(view: View) -> PagePart:
     """Return the current cue's code cells with their states, and the cell to run next with its code.
 
-    A failed cell stays next until you show its fallback.
+    returns: also again: the cells that the next one and those after it need, in order, while the kernel does
+        not have their names; the first of them is the next one
+
+    A failed cell stays next until you show its fallback. No cell is next that has run in its kernel.
     """
-    states = {(run.notebook, run.cell): run.state for run in view.kernels.runs if _present(view, run)}
+    states = find_states(view)
     here = _code(view, view.here.cue)
-    cells = [{"id": cell, "state": states.get((sheet, cell), "")} for sheet, cell in here]
+    cells = [{"id": cell, "state": states.get(key, "")} for key in here for cell in [key[1]]]
+    ahead = find_ahead(view)
+    again = find_again(view)
+    first = again[0] if again else ahead
+    return {
+        "cells": cells,
+        "next": _cell(view, *first) if first else None,
+        "again": [_cell(view, *key) | {"code_html": ""} for key in again],
+        "again_takes": describe_again_time(view, again),
+    }
+
+
+def find_states(view: View) -> dict[CellKey, str]:
+    """Return how each cell ended in its notebook's present kernel, by notebook and cell id."""
+    return {(run.notebook, run.cell): run.state for run in view.kernels.runs if _present(view, run)}
+
+
+def find_ahead(view: View) -> CellKey | None:
+    """Find the first cell, from the current cue on, that has not run in its kernel.
+
+    A cue without code ends the search: the presenter goes there by hand.
+    """
+    states = find_states(view)
     settled = set(states.values()) if view.talk.staged == view.here.cue.name else {"done", "running"}
-    todo = [key for key in here if states.get(key) not in settled]
-    if not todo and view.following:
-        todo = _code(view, view.following.cue)
-    return {"cells": cells, "next": _cell(view, *todo[0]) if todo else None}
+    todo = [key for key in _code(view, view.here.cue) if states.get(key) not in settled]
+    for item in view.plan.items[view.place + 1 :]:
+        code = _code(view, item.cue)
+        if todo or (item.kept and not code):
+            break
+        todo = [key for key in code if item.kept and states.get(key) not in ("done", "running")]
+    return todo[0] if todo else None
 
 
-def _code(view: View, cue: Cue) -> list[tuple[str, str]]:
+def find_again(view: View) -> list[CellKey]:
+    """Find the cells above the next one whose names it or a later cell needs, and the kernel does not have.
+
+    Cells whose cue says `if cut: run` are among them if an earlier kernel had run them. A cell that failed
+    in this kernel is not: the presenter has gone on without it.
+    """
+    ahead = find_ahead(view)
+    if ahead is None or ahead[0] not in view.plan.programme.needs:
+        return []
+    book = ahead[0]
+    ids, provided = view.plan.programme.needs[book]
+    place = ids.index(ahead[1])
+    kept = {
+        cell for item in view.plan.items if item.kept for cell in item.cue.cells if item.cue.sheet == book
+    }
+    needed = code.find_needed(provided, [place, *(one for one in range(place, len(ids)) if ids[one] in kept)])
+    lost = view.kernels.lost(book)
+    wanted = {ids[one] for one in needed if one < place}
+    wanted |= {cell for cell in ids[:place] if cell in lost and _leaves_state(view, book, cell)}
+    tried = {cell for (name, cell) in find_states(view) if name == book}
+    return [(book, cell) for cell in ids[:place] if cell in wanted - tried]
+
+
+def _leaves_state(view: View, book: str, cell: str) -> bool:
+    cue = view.material.cue_of(book, cell)
+    return cue is not None and cue.if_cut == "run"
+
+
+def describe_again_time(view: View, again: Sequence[CellKey]) -> str:
+    """Write how long cells take together as they were rehearsed; "" for none."""
+    known = [expected.seconds for key in again if (expected := view.material.expected(*key))]
+    if not again:
+        return ""
+    return f"{facts.format_seconds(sum(known))} in all" if len(known) == len(again) else facts.NOT_REHEARSED
+
+
+def _code(view: View, cue: Cue) -> list[CellKey]:
     """List a cue's code cells: notebook and id of each."""
     return [key for cell in cue.cells if (key := (cue.sheet, cell)) in view.material.source]
 
 
-def find_memory(view: View) -> tuple[float | None, float]:
-    """Return GiB at rehearsal: of the next cell, of the cell last run in its kernel."""
-    cell = describe_cells(view)["next"]
-    if cell is None:
-        return None, 0.0
-    ran = [run for run in view.kernels.runs if run.notebook == cell["notebook"] and _present(view, run)]
+def find_memory(view: View) -> tuple[str, float | None, float]:
+    """Find the cell that needs most memory among the next one and those to be run before it.
+
+    returns: its id, "" for none; the most GiB in use at rehearsal while it ran, None if not known; and the
+        GiB at rehearsal after the cell that was last run in its kernel
+    """
+    ahead = find_ahead(view)
+    if ahead is None:
+        return "", None, 0.0
+    ran = [run for run in view.kernels.runs if run.notebook == ahead[0] and _present(view, run)]
     held = view.material.expected(ran[-1].notebook, ran[-1].cell) if ran else None
-    need = view.material.expected(cell["notebook"], cell["id"])
-    return need.peak_gib if need else None, (held.peak_gib or 0.0) if held else 0.0
+    needs = {key: _peak(view, key) for key in [*find_again(view), ahead]}
+    most = max(needs, key=lambda key: needs[key] or 0.0)
+    return most[1], needs[most], (held.peak_gib or 0.0) if held else 0.0
+
+
+def _peak(view: View, key: CellKey) -> float | None:
+    expected = view.material.expected(*key)
+    return expected.peak_gib if expected else None
 
 
 def _present(view: View, run: Run) -> bool:
@@ -257,14 +385,16 @@ def _cell(view: View, notebook: str, cell: str) -> PagePart:
 def describe_next(view: View) -> PagePart | None:
     """Return the next cue and the cells to run silently before it; None after the last cue.
 
-    returns: among others by_hand: none of its cells runs, so the presenter moves the talk there by a key
+    returns: among others by_hand: none of its cells runs, so the presenter moves the talk there by a key; and
+        silent: without the cells that `describe_cells` lists as the first to run
     """
     if view.following is None:
         return None
     cue = view.following.cue
     first = next((cue.notes[label] for label in ("Say", "Show", "Do") if label in cue.notes), "")
     between = view.plan.items[view.place + 1 : view.plan.items.index(view.following)]
-    silent = [(item.cue.sheet, cell) for item in between for cell in item.silent]
+    again = find_again(view)
+    silent = [key for item in between for cell in item.silent if (key := (item.cue.sheet, cell)) not in again]
     return {
         "name": cue.name,
         "title": cue.title,
@@ -292,7 +422,7 @@ def describe_run(view: View) -> PagePart | None:
         "notebook": run.notebook,
         "state": run.state,
         "seconds": format_run_time(seconds, running=run.ended is None),
-        "expected": facts.format_seconds(expected.seconds) if expected else "",
+        "expected": facts.format_seconds(expected.seconds) if expected and expected.seconds >= 1 else "",
         "share": min(100, round(100 * seconds / expected.seconds)) if expected and expected.seconds else None,
         "waiting": run.state == "running" and seconds >= WAIT and cue == view.here.cue,
     }
@@ -317,21 +447,47 @@ def _latest(view: View) -> Run | None:
 
 
 def describe_alarm(view: View) -> PagePart | None:
-    """Return what went wrong in the current cue and what its sheet says about that; None if nothing did."""
+    """Return what went wrong and what to do about it; None if nothing did.
+
+    A cell of another cue raises the alarm if it was run at this point of the talk: a silent cell, as a rule.
+    """
     run = _latest(view)
-    if run is None or view.material.cue_of(run.notebook, run.cell) != view.here.cue:
+    cue = view.material.cue_of(run.notebook, run.cell) if run else None
+    if run is None or cue is None:
         return None
-    if run.state == "running" and is_overdue(
-        run, view.material.expected(run.notebook, run.cell), now=view.now
-    ):
-        title = f"{run.cell} takes longer than expected"
-    elif run.state in FAILURES:
+    if run.state in FAILURES and _present(view, run) and (cue == view.here.cue or run.began > view.arrived):
         title = FAILURES[run.state].format(run.cell)
+        if cue != view.here.cue:
+            title += f", a cell of “{cue.title}”"
+    elif lost := describe_lost(view):
+        return lost
+    elif cue == view.here.cue and run.state == "running" and _is_late(view, run):
+        title = f"{run.cell} takes longer than expected"
     else:
         return None
     message = f"{run.error}: {run.message}" if run.error else ""
-    notes = view.here.cue.notes.get("If it fails", "")
-    return {"title": title, "message": message, "html": _html(view, view.here.cue, notes)}
+    return {"title": title, "message": message, "html": _html(view, cue, cue.notes.get("If it fails", ""))}
+
+
+def _is_late(view: View, run: Run) -> bool:
+    return is_overdue(run, view.material.expected(run.notebook, run.cell), now=view.now)
+
+
+def describe_lost(view: View) -> PagePart | None:
+    """Return the alarm about a kernel that started anew without names that are needed; None if it has all."""
+    again = find_again(view)
+    if not again or not {cell for _, cell in again} & view.kernels.lost(again[0][0]):
+        return None
+    book = again[0][0]
+    cells = ", ".join(f"`{cell}`" for _, cell in again)
+    words = (
+        f"Its names are gone. Run again first, in this order: {cells} ({describe_again_time(view, again)})."
+    )
+    return {
+        "title": f"The kernel of {book} started anew",
+        "message": "",
+        "html": render.markdown(words, sheet=book),
+    }
 
 
 def is_overdue(run: Run, expected: Runtime | None, *, now: float) -> bool:
@@ -354,14 +510,3 @@ def describe_outline(view: View) -> list[PagePart]:
         }
         for item in view.plan.items
     ]
-
-
-def describe_stage(view: View) -> PagePart:
-    """Return what the projector shows: a cue's fallback, or a quiet page with the sheet's title."""
-    names = {item.cue.name: item.cue for item in view.plan.items}
-    cue = names.get(view.talk.staged)
-    sheet = view.material.sheet_of[view.here.cue.sheet]
-    if cue is None:
-        return {"on": False, "title": sheet.title}
-    points = [{"html": _line(view, cue, point)} for point in cue.points.get(view.talk.level, ())]
-    return {"on": True, "title": cue.title, "picture": cue.fallback, "points": points}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from tornado import iostream, web
 
+from presenter import fallbacks
 from presenter.console import addresses
-from presenter.console.pages import HEADERS, KINDS, PAGE, STREAM, wait_for_news
+from presenter.console.pages import HEADERS, KINDS, PAGE, STREAM, read_news
 from presenter.console.phone import Phone
 from presenter.console.talk import Console
 
@@ -70,14 +72,14 @@ class PictureHandler(Private):
     """The fallback picture of a cue."""
 
     @web.authenticated
-    def get(self, name: str) -> None:
-        """Send the picture of this name, if a cue names it."""
+    async def get(self, name: str) -> None:
+        """Send the picture of this name as the projector shows it, if a cue names it."""
         names = {cue.fallback for cue in self.console.material.cues}
         path = self.console.pictures / f"{name}.png"
         if name not in names or not path.is_file():
             raise web.HTTPError(404)
         self.set_header("Content-Type", "image/png")
-        self.finish(path.read_bytes())
+        self.finish(await asyncio.to_thread(fallbacks.draw_for_projector, path))
 
 
 class StreamHandler(Private, APIHandler):
@@ -90,8 +92,8 @@ class StreamHandler(Private, APIHandler):
             self.set_header(name, value)
         queue = self.console.board.join()
         try:
-            while True:
-                self.write(await wait_for_news(queue))
+            async for news in read_news(queue):
+                self.write(news)
                 if queue.empty():
                     await self.flush()
         except iostream.StreamClosedError:

@@ -2,10 +2,14 @@
 
     presenter lab --minutes 75 --level intermediate --start 10:00 --break 10 --skip 04-mixing
     presenter lab --phone                          a page for your phone; M on /presenter shows its code
+    presenter lab --students                       a page for the room; the projector shows its code
     presenter lab --keys                           a clicker runs the cells of the notebook that has the focus
     presenter lab -- --no-browser --port 8889      what follows the two dashes goes to JupyterLab
 
-A talk that has not ended goes on where it stood; --new begins another.
+JupyterLab opens clean copies of the notebooks, without stored outputs, from the talk's folder, in large
+print; --originals opens the notebooks themselves. A talk that has not ended goes on where it stood, with its
+copies as they are; --new begins another. In JupyterLab Alt Shift N goes to the next cue, Alt Shift Q begins
+or ends a question, and Alt Shift F puts the fallback on the projector or takes it off.
 """
 
 from __future__ import annotations
@@ -13,19 +17,22 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from presenter import cues, schedule
-from presenter.console import addresses, phone
+from presenter import cues, journal, schedule
+from presenter.console import addresses, copies, extension, phone
+from presenter.handout import export
 from presenter.material import Material
 from presenter.schedule import DEFAULT_MINUTES
 from workshop import amounts, files, notebooks, profiles
 from workshop.files import REPO
 
 # Folders of settings in the layout that Jupyter expects.
-QUIET = Path(__file__).with_name("quiet")  # JupyterLab asks nothing about news during the lesson
+QUIET = Path(__file__).with_name("quiet")  # one notebook at a time, and no questions about news
+DESK = Path(__file__).with_name("desk")  # JupyterLab's extension: large print, and keys for the second screen
 KEYS = Path(__file__).with_name("keys")  # a clicker's keys run cells
 ROOT = (
     "You are root here, as in a container. JupyterLab then starts only with --allow-root, because whoever "
@@ -44,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
             files.demand_folder(ours.talk, remedy="Take another --talk.")
         material = Material.read(ours.cues, ours.notebooks)
         material.plan({"minutes": DEFAULT_MINUTES} | options, level=options.get("level", cues.LEVELS[0]))
-        arguments = make_arguments(ours, options)
+        arguments = make_arguments(ours, options, now=time.time())
     except ValueError as error:
         print(f"presenter lab: {error}", file=sys.stderr)
         return 1
@@ -76,7 +83,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--phone", action="store_true", help="open a page for a phone, which can only look")
     made.add_argument(
-        "--phone-next", action="store_true", help="the same, with keys for next and pause on it"
+        "--phone-next", action="store_true", help="the same, with keys for next, pause and the fallback on it"
+    )
+    made.add_argument(
+        "--students",
+        action="store_true",
+        help="open a page with notebooks and links for the room; the projector shows its code",
     )
     made.add_argument(
         "--phone-address",
@@ -94,6 +106,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--keys",
         action="store_true",
         help="let a clicker drive JupyterLab: Page Down is Shift Enter, Page Up goes back a cell",
+    )
+    made.add_argument(
+        "--originals", action="store_true", help="open the notebooks themselves, with their stored outputs"
     )
     made.add_argument("--talk", type=Path, metavar="FOLDER", help="keep the talk there")
     made.add_argument("--cues", type=Path, default=cues.CUES, metavar="FOLDER", help="other cue sheets")
@@ -122,36 +137,61 @@ def collect_options(ours: argparse.Namespace) -> dict[str, Any]:
     return {"minutes": DEFAULT_MINUTES} | given if given else {}
 
 
-def make_arguments(ours: argparse.Namespace, options: dict[str, Any]) -> list[str]:
-    """Return the arguments for JupyterLab's command line that set the console's settings."""
+def make_arguments(ours: argparse.Namespace, options: dict[str, Any], *, now: float) -> list[str]:
+    """Return the arguments for JupyterLab's command line that set the console's settings.
+
+    The clean copies of the notebooks are written on the way, unless the originals are asked for.
+
+    now: s since 1970
+    """
     books = ours.notebooks.absolute()
-    root = REPO if books.is_relative_to(REPO) else books
+    talk = ours.talk or extension.choose_folder(journal.TALKS, now=now, new=ours.new)
+    there = notebooks.select([], folder=books)
+    opened = there if ours.originals else copies.write_copies(there, talk.absolute())
+    shown = opened[0].parent
+    root = REPO if shown.is_relative_to(REPO) else shown
     own: dict[str, Any] = {
         "options": options,
         "new": ours.new,
         "cues": str(ours.cues.absolute()),
         "notebooks": str(books),
     }
-    if ours.talk:
-        own["talk"] = str(ours.talk.absolute())
+    own["talk"] = str(talk.absolute())
     own |= collect_phone_settings(ours)
+    if ours.students:
+        own |= {"students": str(write_students(there, talk.absolute()))}
     settings = [f"--PresenterConsole.{name}={value}" for name, value in own.items()]
     return [
         "--ServerApp.jpserver_extensions={'presenter.console.extension': True}",
+        f"--LabApp.extra_labextensions_path={DESK}",
         f"--ServerApp.root_dir={root}",
         "--IdentityProvider.cookie_options={'samesite': 'Strict'}",  # no other site's page brings the login
         *settings,
-        str(notebooks.select([], folder=books)[0]),
+        str(opened[0]),
     ]
 
 
 def collect_phone_settings(ours: argparse.Namespace) -> dict[str, Any]:
-    """Collect the console's settings of the phone page; any option about the page opens it."""
-    if not (ours.phone or ours.phone_next or ours.phone_address or ours.phone_port):
-        return {}
-    may = phone.DRIVE if ours.phone_next else phone.LOOK
+    """Collect the console's settings of the phone page; any option about the page opens it.
+
+    An address alone is the students' page's, where that is asked for.
+    """
+    asked = ours.phone or ours.phone_next or ours.phone_port or (ours.phone_address and not ours.students)
+    may = (phone.DRIVE if ours.phone_next else phone.LOOK) if asked else ""
     own = {"phone": may, "phone_address": ours.phone_address, "phone_port": ours.phone_port}
     return {name: value for name, value in own.items() if value}
+
+
+def write_students(books: Sequence[Path], talk: Path) -> Path:
+    """Write the notebooks for students into the talk's folder, and return where they are.
+
+    Raises ValueError for a folder that cannot be written, and for a notebook that is not valid.
+    """
+    into = talk / "students"
+    files.demand_folder(into, remedy="Take another --talk.")
+    talk.mkdir(parents=True, exist_ok=True, mode=0o700)  # as the journal makes it
+    export.write_student_notebooks(books, into=into)
+    return into
 
 
 def add_settings(environment: MutableMapping[str, str], folders: Sequence[Path]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +53,17 @@ class Board:
         return queue
 
 
-async def wait_for_news(queue: asyncio.Queue[tuple[str, str]]) -> str:
-    """Wait for a change, and return it as a server-sent event; after PULSE without one, a comment."""
-    try:
-        name, text = await asyncio.wait_for(queue.get(), PULSE)
-    except asyncio.TimeoutError:
-        return ":\n\n"  # sending it fails if the browser has gone
-    return f"event: {name}\ndata: {text}\n\n"
+async def read_news(queue: asyncio.Queue[tuple[str, str]]) -> AsyncIterator[str]:
+    """Give each change as a server-sent event, and a pulse every PULSE, however much changes meanwhile.
+
+    A page may show few of the parts, so it goes by the pulse; and sending that fails if the browser has gone.
+    """
+    now = asyncio.get_running_loop().time
+    due = now() + PULSE
+    while True:
+        with contextlib.suppress(asyncio.TimeoutError):
+            name, text = await asyncio.wait_for(queue.get(), due - now())
+            yield f"event: {name}\ndata: {text}\n\n"
+        if now() >= due:
+            yield "event: pulse\ndata: 0\n\n"
+            due = now() + PULSE

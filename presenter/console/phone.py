@@ -3,7 +3,7 @@
     /KEY/           the page: the clock, what to do, the current cue and the next one
     /KEY/page/…     its style and code
     /KEY/stream     server-sent events: the fields in SHOWN, and nothing else of the console
-    /KEY/act        next, pause and go on; only if that was allowed when the server was started
+    /KEY/act        next, pause, go on, and the fallback; only if that was allowed when the server was started
 
 This listener knows nothing of Jupyter's listener: neither its login nor its token nor its pages. The key
 stands in the path and not in a cookie, because browsers send a host's cookies to all of its ports. A missing
@@ -18,30 +18,26 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
-import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from itertools import groupby
-from types import TracebackType
 from typing import Any
 
-from tornado import httpserver, iostream, log, netutil, web
+from tornado import iostream, web
 
 from presenter.console import addresses
-from presenter.console.pages import HEADERS, KINDS, PAGE, STREAM, Board, wait_for_news
+from presenter.console.listener import Listener, Plain, draw_code
+from presenter.console.pages import STREAM, Board, read_news
 from presenter.console.view import View
 from workshop.units import HOUR
 
 LOOK, DRIVE = "look", "drive"  # what a phone may do
 KEY_BYTES, KEY_SECONDS = 16, 4 * HOUR  # 16 random bytes; valid 4 h: a talk, its break and an hour of set-up
-LIMITS = {"max_header_size": 8192, "max_body_size": 1000, "body_timeout": 10, "idle_connection_timeout": 60}
 FILES = ("phone.css", "phone.js", "stream.js", "icon.svg")
 # The fields of each of the console's parts that a phone gets to see.
 SHOWN = {
-    "talk": ("state", "pause"),
+    "talk": ("state", "pause", "staged"),
     "clock": ("elapsed", "left", "ends", "pace", "late", "sentence"),
     "now": ("title", "where", "say_html", "points"),
     "time": ("text", "exceeded"),
@@ -82,7 +78,9 @@ def translate_act(asked: Mapping[str, Any], view: View) -> dict[str, Any]:
         return {"do": "pause", "kind": asked.get("kind")}
     if do == "resume":
         return {"do": "resume"}
-    raise ValueError(f"A phone cannot do {do!r}. It can do: next, pause, resume.")
+    if do == "stage":
+        return {"do": "stage", "on": asked.get("on")}
+    raise ValueError(f"A phone cannot do {do!r}. It can do: next, pause, resume, stage.")
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class PhoneKey:
         return hmac.compare_digest(self.secret.encode(), given.encode()) and now < self.until
 
 
-class Phone:
+class Phone(Listener):
     """The listener: where it is open, and who may look."""
 
     def __init__(
@@ -119,11 +117,8 @@ class Phone:
         act: does what a phone asks for; None: a phone can only look
         port: 0: any that is free; once open, it stays the same
         """
-        self.board, self.view, self.act, self.port, self.clock = board, view, act, port, clock
-        self.shown_address = ""  # the address in the QR code; "" if no phone can reach this machine
-        self.bound_address = ""  # the address of this machine on which the page is open
-        self.trouble = ""  # why no phone can reach this machine
-        self.server: httpserver.HTTPServer | None = None
+        super().__init__(port=port)
+        self.board, self.view, self.act, self.clock = board, view, act, clock
         self.renew()
         board.show("may", {"drive": act is not None})
 
@@ -138,39 +133,19 @@ class Phone:
     def listen(self, address: str = "") -> None:
         """Open the page with a new key on an address, and close it where it was open before.
 
-        address: an address of this machine, or the laptop's at the other end of an ssh tunnel; empty:
-            choose one
-
-        Raises ValueError for an address of no local network, OSError if the port cannot be had there.
+        The address, and what is raised, are those of `Listener.listen`.
         """
-        own = addresses.list_addresses()
-        obstacle = "" if address else addresses.find_obstacle()
-        found = addresses.check_local(address) if address else (own[0] if own and not obstacle else "")
-        self._bind(found if found in own else addresses.LOOPBACK)
-        self.shown_address, self.trouble = found, "" if found else addresses.explain_obstacle(obstacle)
+        super().listen(address)
         self.renew()
 
-    def _bind(self, address: str) -> None:
-        if address == self.bound_address:
-            return
-        sockets = netutil.bind_sockets(self.port, address, family=socket.AF_INET)
-        if self.server:
-            self.server.stop()
-        self.server = httpserver.HTTPServer(make_application(self), **LIMITS)
-        self.server.add_sockets(sockets)
-        self.bound_address, self.port = address, sockets[0].getsockname()[1]
+    def make_application(self) -> web.Application:
+        """Lay out the addresses, each of which begins with the key."""
+        return make_application(self)
 
     async def close(self) -> None:
         """Make the key invalid and close every connection."""
         self.renew()
-        if self.server:
-            self.server.stop()
-            await self.server.close_all_connections()
-
-    @property
-    def host(self) -> str:
-        """The only Host by which the page can be asked for."""
-        return f"{self.shown_address or 'localhost'}:{self.port}"
+        await super().close()
 
     @property
     def url(self) -> str:
@@ -187,31 +162,10 @@ class Phone:
             "url": self.url if valid else "",
             "code": draw_code(self.url) if valid and self.shown_address else None,
             "trouble": self.trouble,
-            "tunnel": ""
-            if self.shown_address == self.bound_address
-            else addresses.write_tunnel(self.shown_address, self.port),
+            "tunnel": self.tunnel,
             "address": self.shown_address,
             "addresses": addresses.list_addresses(),
         }
-
-
-@lru_cache(maxsize=1)
-def draw_code(text: str) -> dict[str, Any]:
-    """Draw a QR code.
-
-    returns: size, its modules from side to side with the quiet margin; path, the dark modules as an SVG path
-    """
-    import segno
-
-    made = segno.make_qr(text, error="m")
-    border = made.default_border_size
-    path = [
-        f"M{border + run[0][0]} {border + y}h{len(run)}v1h-{len(run)}z"
-        for y, row in enumerate(made.matrix)
-        for dark, group in groupby(enumerate(row), key=lambda module: module[1])
-        if dark and (run := list(group))
-    ]
-    return {"size": made.symbol_size()[0], "path": "".join(path)}
 
 
 def make_application(phone: Phone) -> web.Application:
@@ -232,20 +186,14 @@ def make_application(phone: Phone) -> web.Application:
     )
 
 
-class Keyed(web.RequestHandler):
+class Keyed(Plain):
     """What all handlers share: they answer nobody without the key. By itself, it finds nothing."""
+
+    refused = REFUSED
 
     def initialize(self, phone: Phone) -> None:
         """Take the listener from the application."""
         self.phone = phone
-
-    def set_default_headers(self) -> None:
-        """Set the console's headers and two more, and name no server."""
-        self.clear_header("Server")
-        for name, value in HEADERS.items():
-            self.set_header(name, value)
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Cross-Origin-Resource-Policy", "same-origin")
 
     def prepare(self) -> None:
         """Refuse a request without a valid key, with another Host, or from another page."""
@@ -259,27 +207,6 @@ class Keyed(web.RequestHandler):
     def get(self, *_: str) -> Awaitable[None] | None:
         """Find nothing: every address that exists has a handler of its own."""
         raise web.HTTPError(404)
-
-    def write_error(self, status_code: int, **_: Any) -> None:
-        """Write the reason in plain words, without a trace."""
-        self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(REFUSED if status_code == 403 else f"{self._reason}\n")
-
-    def log_exception(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Log a fault of ours, without the address that was asked for, which has the key in it."""
-        if not isinstance(value, web.HTTPError):
-            log.app_log.error("The phone page failed", exc_info=value)
-
-    def send(self, file: str) -> None:
-        """Send a file of the page's folder."""
-        path = PAGE / file
-        self.set_header("Content-Type", f"{KINDS[path.suffix]}; charset=utf-8")
-        self.finish(path.read_bytes())
 
 
 class KeyedPage(Keyed):
@@ -314,8 +241,7 @@ class KeyedStream(Keyed):
             self.set_header(name, value)
         queue = self.phone.board.join()
         try:
-            while True:
-                news = await wait_for_news(queue)
+            async for news in read_news(queue):
                 if not self.phone.opens(key):
                     break
                 self.write(news)
@@ -328,7 +254,7 @@ class KeyedStream(Keyed):
 
 
 class KeyedAct(Keyed):
-    """Next and pause, where they are allowed."""
+    """Next, pause and the fallback, where they are allowed."""
 
     def post(self, *_: str) -> None:
         """Do what the JSON object in the body asks for; if refused, answer with what is allowed."""

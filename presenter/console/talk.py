@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from presenter import cues, journal, runtimes
-from presenter.console import card, guide, phone
+from presenter import cues, journal, kernels, runtimes
+from presenter.console import card, copies, guide, phone, stage, students
 from presenter.console.pages import Board
 from presenter.console.view import View
 from presenter.journal import Act, Journal
@@ -18,7 +20,12 @@ from presenter.schedule import DEFAULT_MINUTES, FULL
 from workshop import files, gallery
 from workshop.memory import Reading
 
-ACTS = "begin, go, pause, resume, accept, keep, stage, level, follow, end, undo"  # what a page can ask for
+# What a page can ask for.
+ACTS = (
+    "begin, go, pause, resume, accept, keep, stage, screen, level, follow, dismiss, end, undo, point, next, "
+    "question, fallback"
+)
+LONGEST = 120.0  # minutes of a break
 
 
 class Console:
@@ -30,25 +37,31 @@ class Console:
         folder: Path,
         *,
         options: Mapping[str, Any],
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         """Go on with the talk in a folder, or begin one there.
 
         options: minutes, level, start, breaks, skip; empty: as the talk was planned before
-        clock: returns s since 1970
+        clock: returns s since 1970; None: a SteadyClock
 
         Raises ValueError for a plan that cannot be made.
         """
-        self.clock = clock
         self.journal = Journal(folder)
+        last = self.journal.acts[-1].at if self.journal.acts else 0.0
+        self.clock = clock or SteadyClock(earliest=last)
         self.tail = Tail(folder / journal.EVENTS)
-        self.kernels = Kernels()
+        self.kernels = Kernels({folder / copies.FOLDER, *(book.path.parent for book in material.books)})
+        self.stray = ""  # the cue of a cell that ran too far ahead to move the talk unasked
         self.board, self.small = Board(), Board()  # the second screen's, and a phone's
         self.phone: phone.Phone | None = None  # the phone page's listener, if one was asked for
+        self.students: students.Students | None = None  # the students' page's listener, likewise
         self.memory: tuple[str, Reading] = ("", Reading(note="not read yet"))
         self.treatments: Mapping[str, str] = {}  # the changes that the page's advice proposes, by cue name
+        self.staged: dict[str, Any] = {}  # what the projector shows
         self.pictures, self.runtimes = gallery.FALLBACK, runtimes.FILE
         self.material = material
+        self.sheets, self.sheets_problem = cues.stamp(material.folder), ""  # as they were read; why not again
+        self.plan_problem = ""  # why the plan is without this machine's times
         self._plan(options)
         for event in self.tail.read():  # events from before a restart of the server do not move the talk
             self.kernels.see(event)
@@ -61,10 +74,35 @@ class Console:
             self.journal.add(Act(self.clock(), "plan", plan=planned, level=level))
 
     def learn_machine(self, label: str) -> None:
-        """Take in which machine this is, and so how long its cells are expected to run."""
-        self.material = self.material.measured_on(label, file=self.runtimes)
-        self._plan({})
+        """Take in which machine this is, and so how long its cells are expected to run.
+
+        Where they cannot be read, or the plan does not fit with them, it stays, and the page says so.
+        """
+        try:
+            self.material = self.material.measured_on(label, file=self.runtimes)
+            self._plan({})
+        except ValueError as error:
+            self.plan_problem = f"The plan counts no cell's time on this machine. {error}"
         self.refresh()
+
+    def read_sheets(self) -> None:
+        """Take in cue sheets that changed on disk; if they have faults, the ones before stay."""
+        found = cues.stamp(self.material.folder)
+        if found == self.sheets:
+            return
+        self.sheets, before = found, self.material
+        try:
+            self.material = before.read_sheets()
+            self._plan({})
+            self.sheets_problem = ""
+        except ValueError as error:
+            self.material = before
+            self.sheets_problem = f"The cue sheets are shown as they were before. {error}"
+
+    @property
+    def shift(self) -> float:
+        """Seconds by which this clock is ahead of the computer's, by which kernels go."""
+        return self.clock() - time.time() if isinstance(self.clock, SteadyClock) else 0.0
 
     @property
     def view(self) -> View:
@@ -75,21 +113,29 @@ class Console:
         """Read what the kernels wrote since the last look, and let the cells that began move the talk."""
         events = self.tail.read()
         for event in events:
-            begun = self.kernels.see(event)
+            begun = self.kernels.see(replace(event, at=event.at + self.shift))
             if event.event == "pre" and begun:
                 self._move(begun)
         if events:
             self.refresh()
 
     def _move(self, begun: Run) -> None:
-        target = guide.find_move(self.view, begun)
+        """Let a cell that began move the talk, end a forgotten break, or ask whether it may do so."""
+        view = self.view
+        self.stray = guide.find_stray(view, begun)
+        target = guide.find_move(view, begun)
+        known = not begun.queued and not self.stray and self.material.cue_of(begun.notebook, begun.cell)
+        if view.talk.follows and known and (view.talk.pause == "break" or (view.talk.pause and target)):
+            self.journal.add(Act(self.clock(), "resume", by=journal.KERNEL))
         if target:
-            self.journal.add(Act(self.clock(), "go", cue=target, by="kernel"))
+            self.journal.add(Act(self.clock(), "go", cue=target, by=journal.KERNEL))
 
     def watch(self) -> None:
-        """Notice kernels that died, read the memory, and let the clocks go on; called once a second."""
-        self.kernels.end_lost(now=time.time())
+        """Notice dead kernels and changed sheets, read the memory, let clocks go on; called once a second."""
+        for run in self.kernels.end_lost(now=time.time() + self.shift, shift=self.shift):
+            kernels.write_death(self.tail.log, run)
         self.memory = card.read_memory()
+        self.read_sheets()
         self.refresh()
 
     def act(self, asked: Mapping[str, Any]) -> None:
@@ -97,7 +143,19 @@ class Console:
 
         Raises ValueError, with what would be right, for anything else.
         """
-        self.journal.add(parse_act(asked, self.view, proposed=self.treatments, now=self.clock()))
+        if asked.get("do") == "point":  # many a second, and no part of the talk's story
+            self.board.show("pointer", parse_pointer(asked))
+            return
+        if asked.get("do") == "dismiss":
+            self.stray = ""
+        else:
+            act = parse_act(
+                asked, self.view, proposed=self.treatments, now=self.clock(), acts=self.journal.acts
+            )
+            if act.do == "go" and act.cue == self.stray:
+                act = replace(act, by=journal.JUMP)
+            self.stray = "" if act.do in ("go", "begin") else self.stray
+            self.journal.add(act)
         self.refresh()
 
     def refresh(self) -> None:
@@ -105,8 +163,10 @@ class Console:
         view, show = self.view, self._show
         clock = guide.describe_clock(view)
         self.treatments = view.advice.treatments if clock["accept"] else {}
-        show("talk", guide.describe_talk(view, self.journal.acts, problem=self.journal.problem))
+        problem = self.journal.problem or self.sheets_problem or self.plan_problem
+        show("talk", guide.describe_talk(view, self.journal.acts, problem=problem))
         show("clock", clock)
+        show("stray", guide.describe_stray(view, self.stray))
         show("now", guide.describe_now(view))
         show("time", guide.describe_time(view))
         show("cells", guide.describe_cells(view))
@@ -114,33 +174,79 @@ class Console:
         show("run", guide.describe_run(view))
         show("alarm", guide.describe_alarm(view))
         show("outline", guide.describe_outline(view))
-        show("stage", guide.describe_stage(view) | {"picture_words": self._picture_words(view)})
-        need, held = guide.find_memory(view)
-        show("memory", card.describe_memory(*self.memory, need_gib=need, held_gib=held))
+        self._show_stage(view)
+        cell, need, held = guide.find_memory(view)
+        show("memory", card.describe_memory(*self.memory, cell=cell, need_gib=need, held_gib=held))
 
     def _show(self, name: str, part: Any) -> None:
         self.board.show(name, part)
         if name in phone.SHOWN:
             self.small.show(name, phone.select_shown(name, part))
 
-    def _picture_words(self, view: View) -> dict[str, str]:
-        cue = next((cue for cue in self.material.cues if cue.name == view.talk.staged), None)
-        return read_picture_words(self.pictures / f"{cue.fallback}.png") if cue and cue.fallback else {}
+    def _show_stage(self, view: View) -> None:
+        """Show the projector's page, which stands still while it is frozen, and what F would put there."""
+        frozen = view.talk.screen == "freeze"
+        if not (frozen and self.staged):
+            invite = self.students.describe() if self.students else None
+            self.staged = self._add_words(stage.describe_stage(view, students=invite))
+        self._show("stage", self.staged | {"frozen": frozen})
+        self._show("preview", self._add_words(stage.describe_preview(view)))
+
+    def _add_words(self, part: dict[str, Any]) -> dict[str, Any]:
+        name = part["picture"]
+        return part | {"picture_words": read_picture_words(self.pictures / f"{name}.png") if name else {}}
 
 
-def parse_act(asked: Mapping[str, Any], view: View, *, proposed: Mapping[str, str], now: float) -> Act:
+class SteadyClock:
+    """Seconds since 1970 that go on evenly, whatever is done to the computer's clock meanwhile."""
+
+    def __init__(
+        self,
+        *,
+        earliest: float = 0.0,
+        wall: Callable[[], float] = time.time,
+        steady: Callable[[], float] | None = None,
+    ) -> None:
+        """Read the computer's clock once.
+
+        earliest: s since 1970; a clock that was set back since an earlier talk begins there
+        steady: returns s since any moment; None: since this computer was started, with its sleep if it says
+        """
+        self.steady = steady or _find_steady()
+        self.offset = max(wall(), earliest) - self.steady()
+
+    def __call__(self) -> float:
+        """Return the time, in s since 1970."""
+        return self.offset + self.steady()
+
+
+def _find_steady() -> Callable[[], float]:
+    boot = getattr(time, "CLOCK_BOOTTIME", None)  # of Linux: a laptop's sleep in the break counts, too
+    return time.monotonic if boot is None else partial(time.clock_gettime, boot)
+
+
+def parse_act(
+    asked: Mapping[str, Any],
+    view: View,
+    *,
+    proposed: Mapping[str, str],
+    now: float,
+    acts: Sequence[Act] = (),
+) -> Act:
     """Turn what a page sends into an act of the journal.
 
     proposed: the changes that the page's advice proposes, for "accept"
     now: s since 1970
+    acts: of the journal, which know when the first cell ran
 
     Raises ValueError, with what would be right, for anything that is no act.
     """
+    asked = _press(asked, view)
     do = asked.get("do")
     if do in ("resume", "end", "undo"):
         return Act(now, do)
     if do == "begin":
-        return Act(now, "begin", cue=view.path[0].cue.name)
+        return _begin(asked, view, now=now, acts=acts)
     if do == "accept":
         if not proposed:
             raise ValueError("There is no proposal to accept now.")
@@ -150,13 +256,40 @@ def parse_act(asked: Mapping[str, Any], view: View, *, proposed: Mapping[str, st
         return Act(now, "go", cue=name) if do == "go" else Act(now, "cut", treatments={name: FULL})
     if do == "stage":
         return Act(now, "stage", cue=view.here.cue.name if _flag(asked) else "")
+    if do == "screen":
+        return Act(now, "screen", kind=_one_of(asked, "kind", journal.SCREENS))
     if do == "follow":
         return Act(now, "follow", on=_flag(asked))
     if do == "level":
         return Act(now, "level", level=_one_of(asked, "level", cues.LEVELS))
     if do == "pause":
-        return Act(now, "pause", kind=_one_of(asked, "kind", journal.PAUSES))
+        kind = _one_of(asked, "kind", journal.PAUSES)
+        return Act(now, "pause", kind=kind, minutes=_minutes(asked) if kind == "break" else 0.0)
     raise ValueError(f"There is nothing to do for {do!r}. These are: {ACTS}.")
+
+
+def _press(asked: Mapping[str, Any], view: View) -> Mapping[str, Any]:
+    """Turn a key of JupyterLab, which does not know how the talk stands, into what the page would ask for."""
+    do = asked.get("do")
+    if do == "next":
+        if view.following is None:
+            raise ValueError("This is the last cue.")
+        return {"do": "go", "cue": view.following.cue.name}
+    if do == "question":
+        if not view.talk.running:
+            raise ValueError("The talk is not going on. Start it on the second screen.")
+        return {"do": "resume"} if view.talk.pause == "question" else {"do": "pause", "kind": "question"}
+    return {"do": "stage", "on": not view.talk.staged} if do == "fallback" else asked
+
+
+def _begin(asked: Mapping[str, Any], view: View, *, now: float, acts: Sequence[Act]) -> Act:
+    """Begin the talk where it stands, at the first cell's time if that is asked for; or start it over."""
+    first = guide.find_first_run(acts, now=now)
+    if view.talk.began is not None:
+        return Act(now, "begin", cue=view.path[0].cue.name)
+    if asked.get("since") and first is None:
+        raise ValueError("No cell has run in the last half hour. Start the talk from now.")
+    return Act(now, "begin", cue=view.here.cue.name, since=first or 0.0 if asked.get("since") else 0.0)
 
 
 def _find_cue(asked: object, view: View) -> str:
@@ -171,6 +304,31 @@ def _one_of(asked: Mapping[str, Any], key: str, values: Sequence[str]) -> str:
     if asked.get(key) not in values:
         raise ValueError(f"{key} is {asked.get(key)!r}. It must be one of: {', '.join(values)}.")
     return asked[key]
+
+
+def _minutes(asked: Mapping[str, Any]) -> float:
+    """Return a break's minutes; 0.0 if none are given."""
+    minutes = asked.get("minutes", 0)
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 <= minutes <= LONGEST:
+        raise ValueError(f"minutes is {minutes!r}. A break takes up to {LONGEST:g} minutes; 0: as planned.")
+    return float(minutes)
+
+
+def parse_pointer(asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return where the presenter points on the projector's picture; None if nowhere.
+
+    asked: x and y, shares of the picture's width and height from its upper left corner; and spot, whether
+        the rest of it gets dark
+
+    Raises ValueError, with what would be right, for anything else.
+    """
+    x, y = asked.get("x"), asked.get("y")
+    if x is None and y is None:
+        return None
+    for share in (x, y):
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise ValueError(f"x and y are {x!r} and {y!r}. Both must be from 0 to 1, or null.")
+    return {"x": x, "y": y, "spot": asked.get("spot") is True}
 
 
 def _flag(asked: Mapping[str, Any]) -> bool:

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from presenter import schedule
+from presenter import facts, schedule
+from presenter.cues import Cue
 from presenter.journal import Talk
 from presenter.kernels import Kernels
 from presenter.material import Material
@@ -47,6 +48,15 @@ class View:
         """The current cue's place among all cues of the plan."""
         return self.plan.items.index(self.here)
 
+    @cached_property
+    def arrived(self) -> float:
+        """When the talk came to the current cue, in s since 1970; before the start, never: infinity."""
+        here = [one for one in self.talk.stretches if one.cue != self.here.cue.name]
+        after = (
+            self.talk.stretches[self.talk.stretches.index(here[-1]) + 1 :] if here else self.talk.stretches
+        )
+        return after[0].began if after else math.inf
+
     @property
     def following(self) -> Item | None:
         """The next cue that is presented."""
@@ -80,6 +90,17 @@ class View:
     def late_start(self) -> float:
         """Minutes by which the talk began after its start time."""
         return 0.0 if self.talk.began is None else self.plan.late_start(self.talk.began)
+
+    def fill(self, cue: Cue, text: str) -> str:
+        """Fill in the facts of a cue's text, for this machine.
+
+        A fact that there is not stays as its name: `presenter check` reports it, and during a talk its name
+        beats an error.
+        """
+        try:
+            return facts.fill(text, notebook=cue.sheet, label=self.material.label or "unknown")
+        except ValueError:
+            return text
 
     @property
     def ends(self) -> float:

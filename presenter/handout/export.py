@@ -28,7 +28,7 @@ from presenter.cues import Sheet
 from presenter.handout import deck, script
 from presenter.handout.deck import Raw
 from presenter.material import Material
-from workshop import files, notebooks, profiles
+from workshop import files, glossary, notebooks, profiles
 from workshop.files import REPO
 
 KINDS = ("script", "students", "slides")
@@ -39,7 +39,10 @@ NEEDED = (
     "parameters",
     "raises-exception",
 )  # tags without which a notebook runs otherwise; others are the tests'
-SOLUTION = re.compile(r"<details>\s*<summary>\s*Solutions?\b.*?</details>\s*", re.DOTALL | re.IGNORECASE)
+SOLUTION = re.compile(
+    r"<details>\s*<summary>\s*(?:Solutions?|Answers|A model answer)\b.*?</details>\s*",
+    re.DOTALL | re.IGNORECASE,
+)
 
 
 class NoPdf(RuntimeError):
@@ -61,7 +64,9 @@ def write_scripts(
 
 
 def write_student_notebooks(books: Sequence[Path], *, into: Path) -> list[Path]:
-    """Write the notebooks as students get them into a folder, and return the files.
+    """Write the notebooks as students get them into a folder, with their glossary, and return the notebooks.
+
+    The labs go into its folder labs, as in the repository.
 
     Raises ValueError for a notebook that would not be valid.
     """
@@ -76,8 +81,14 @@ def write_student_notebooks(books: Sequence[Path], *, into: Path) -> list[Path]:
         except nbformat.ValidationError as error:
             what = f"{path.name} is no valid notebook ({error.message})"
             raise ValueError(f"{what}. Open it in JupyterLab and save it.") from error
-        written.append(into / path.name)
+        folder = into / notebooks.LABS.name if notebooks.is_lab(path) else into
+        folder.mkdir(exist_ok=True)
+        written.append(folder / path.name)
         _write(written[-1], json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+    page = glossary.write(
+        glossary.find([notebooks.read(path) for path in written if not notebooks.is_lab(path)])
+    )
+    _write(into / glossary.PAGE.name, page)
     return written
 
 
@@ -219,6 +230,8 @@ def main(argv: list[str]) -> int:
         label = profiles.choose(options.profile).label
         material = Material.read(options.cues, options.notebooks).measured_on(label)
         books = notebooks.select(options.names, folder=options.notebooks)
+        if not options.names:
+            books += notebooks.find_labs(options.notebooks)
         files.make_folder(output, remedy="Take another --output.")
         print(f"Writing into {files.from_here(output)}")
         export(material, books, options, into=output)

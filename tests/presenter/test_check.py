@@ -163,6 +163,7 @@ def test_cell_that_ran_for_long_needs_something_to_talk_about(house: House) -> N
     ("text", "said"),
     [
         ("{fact:dit.size}", "There is no fact named 'dit.size'"),
+        ("{fact:dit.blocks|loud}", "asks for the form 'loud'"),
         ("{facts:dit.blocks}", "{facts:dit.blocks} is neither a fact nor a runtime"),
         ("{runtime:cell-7}", "there is no code cell `cell-7` to run. Is it `cell-"),
         ("{runtime:09-cell-1}", "'09' is no notebook"),
@@ -227,6 +228,31 @@ def test_typed_number_is_a_fault(typed: str, house: House) -> None:
     ],
 )
 def test_number_that_is_code_a_name_small_or_a_fact_is_no_fault(text: str, house: House) -> None:
+    house.say(text)
+    assert house.faults == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Seventy blocks", "fifty-nine equal blocks", "thirty steps", "two percent", "twelve billion"),
+        *("thirty times", "Three quarters", "half a gigabyte"),
+    ],
+)
+def test_number_in_words_that_no_fact_says_is_a_fault(text: str, house: House) -> None:
+    house.say(f"{text}, they say.")
+    assert text in house.fault and "Let a fact say it: {fact:NAME|words}" in house.fault
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Sixty equal blocks, forty steps, eighty passes.", "Two people in three blocks, twelve hats."),
+        *("A hundred times, I said.", "ten times its depth: `16 · 10`"),
+        *("{fact:lora.memory|words} in {fact:dit.blocks|words} blocks.", "`twelve blocks` in code"),
+    ],
+)
+def test_number_in_words_that_a_fact_says_is_no_fault(text: str, house: House) -> None:
     house.say(text)
     assert house.faults == []
 

@@ -17,7 +17,18 @@ import pytest
 from presenter import hook, journal, runtimes
 from presenter.console import extension
 from presenter.runtimes import Runtime
-from tests.support.browser import CHROMIUM, LAPTOP, NARROW, PROJECTOR, Browser, Lab, Tab, open_page
+from tests.support.browser import (
+    ALT,
+    CHROMIUM,
+    LAPTOP,
+    NARROW,
+    PROJECTOR,
+    SHIFT,
+    Browser,
+    Lab,
+    Tab,
+    open_page,
+)
 from tests.support.lesson import GO_ON
 from tests.support.server import Server
 
@@ -125,6 +136,41 @@ def test_talk_is_followed_through_an_error_to_the_fallback_on_the_projector(
     assert not console.sees("alarm")
 
 
+def test_jupyterlab_has_large_print_and_no_file_browser(lab: Lab) -> None:
+    size = "getComputedStyle(document.querySelector('.jp-Notebook .cm-content')).fontSize"
+    lab.tab.wait(f"{size} === '20px'")
+    lab.tab.wait("!document.querySelector('.jp-FileBrowser')?.checkVisibility()")
+    lab.tab.picture("2-jupyterlab")
+
+
+@pytest.mark.parametrize("mode", ["command", "edit"])
+def test_keys_of_jupyterlab_reach_the_second_screen(console: Tab, lab: Lab, mode: str) -> None:
+    begin(console)
+    lab.tab.click("document.querySelectorAll('.jp-Notebook .jp-CodeCell .cm-content')[0]")
+    before = lab.tab.js("document.querySelector('.jp-Notebook').innerText")
+    if mode == "command":
+        lab.tab.key("Escape")
+    lab.tab.key("Q", modifiers=ALT + SHIFT)
+    console.wait_text("sentence", "Question")
+    lab.tab.key("Q", modifiers=ALT + SHIFT)
+    console.wait("document.body.dataset.talk === 'running'")
+    lab.tab.key("F", modifiers=ALT + SHIFT)
+    console.wait_text("projector-state", "fallback")
+    lab.tab.key("F", modifiers=ALT + SHIFT)
+    console.wait_text("projector-state", "title only")
+    lab.tab.key("N", modifiers=ALT + SHIFT)
+    console.wait_text("title", "Slow")
+    assert lab.tab.js("document.querySelector('.jp-Notebook').innerText") == before
+
+
+def test_key_of_jupyterlab_that_cannot_be_is_told_there(console: Tab, lab: Lab, server: Server) -> None:
+    begin(console)
+    server.act(do="go", cue="02-last")
+    console.wait_text("title", "Last")
+    lab.tab.key("N", modifiers=ALT + SHIFT)
+    lab.tab.wait("document.body.innerText.includes('This is the last cue.')")
+
+
 def test_cell_run_again_or_run_all_does_not_move_the_talk(console: Tab, lab: Lab) -> None:
     begin(console)
     lab.run(3)
@@ -170,7 +216,7 @@ def test_cell_that_does_not_fit_is_told_before_it_runs(console: Tab) -> None:
         console.wait_text("title", title)
     assert not console.js("document.getElementById('memory').classList.contains('late')")
     console.key("ArrowRight")
-    console.wait_text("memory-need", "The next cell needs 4096.0 GiB, as rehearsed: does not fit, there are")
+    console.wait_text("memory-need", "last needs 4096.0 GiB, as rehearsed: does not fit, there are")
     assert console.js("document.getElementById('memory').classList.contains('late')")
     console.picture("3-does-not-fit")
 
@@ -280,9 +326,11 @@ def test_page_shows_the_same_after_a_reload_and_after_a_restart_of_the_server(
     console.wait_text("sentence", "Question")
     assert console.text("title") == "Slow"
     server.stop()
-    console.wait_text("lost", "No connection to the server since")
-    console.picture("8-lost")
-    server.start()
+    try:
+        console.wait_text("lost", "No word from the server since")
+        console.picture("8-lost")
+    finally:
+        server.start()  # the tests below need it
     console.wait("!document.getElementById('lost').checkVisibility()")
     console.call("Page.reload")
     console.wait_text("title", "Slow")

@@ -22,14 +22,17 @@ from workshop.units import GIB
     ],
 )
 def test_memory_says_whether_the_next_cell_fits(need: float | None, held: float, said: str) -> None:
-    part = card.describe_memory("GPU", Reading(60 * GIB, 192 * GIB), need_gib=need, held_gib=held)
+    part = card.describe_memory(
+        "GPU", Reading(60 * GIB, 192 * GIB), cell="last", need_gib=need, held_gib=held
+    )
     assert part["text"] == "60.0 of 192 GiB used" and part["share"] == 31
     assert part["fits"] is ("not fit" not in said)
-    assert part["need"].endswith(said) and bool(part["need"]) == bool(said)
+    assert part["need"].startswith("last needs " if said else "") and part["need"].endswith(said)
+    assert bool(part["need"]) == bool(said)
 
 
 def test_memory_that_nobody_knows_says_so() -> None:
-    part = card.describe_memory("host", Reading(note="psutil is not installed"), need_gib=3)
+    part = card.describe_memory("host", Reading(note="psutil is not installed"), cell="last", need_gib=3)
     assert part["text"] == "psutil is not installed" and part["share"] is None and part["fits"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,8 @@ def test_cue_on_a_page_of_text_waits_for_no_cell_and_is_gone_to_by_hand(tmp_path
     lesson = Material.read(sheets, books)
     before = ran(view(lesson, at("02-base")), "base", book="02_second")
     assert guide.describe_next(before)["by_hand"] and guide.describe_cells(before)["next"] is None
-    assert guide.describe_cells(view(lesson, at("02-last"))) == {"cells": [], "next": None}
+    part = guide.describe_cells(view(lesson, at("02-last")))
+    assert (part["cells"], part["next"], part["again"]) == ([], None, [])
     assert not guide.describe_next(view(lesson, at("01-hello")))["by_hand"]
 
 
@@ -225,6 +227,31 @@ def test_cells_of_a_cut_cue_are_listed_to_run_silently(material: Material) -> No
     assert guide.describe_next(view(material, at("02-last"))) is None
 
 
+def test_silent_cell_that_must_run_first_is_listed_once(material: Material) -> None:
+    cut = Act(1, "cut", treatments={"02-base": "cut"})
+    seen = ran(view(material, BEGUN, at("01-extra"), cut), "extra")
+    part = guide.describe_cells(seen)
+    assert part["next"]["id"] == "base" and [one["id"] for one in part["again"]] == ["base"]
+    assert guide.describe_next(seen)["silent"] == []
+    ran(seen, "base", book="02_second")
+    assert guide.describe_cells(seen)["again"] == []
+    assert guide.describe_next(seen)["silent"] == [{"id": "base", "notebook": "02_second", "done": True}]
+
+
+def test_memory_is_that_of_the_hungriest_cell_to_come(material: Material) -> None:
+    measured = {"02_second": {"base": Runtime(1.0, 54.0, 3), "last": Runtime(1.0, 20.0, 3)}}
+    known = replace(material, runtimes=measured)
+    seen = view(known, at("02-last"))
+    assert guide.find_memory(seen) == ("base", 54.0, 0.0)  # it must run first
+    assert guide.find_memory(ran(seen, "base", book="02_second")) == ("last", 20.0, 54.0)
+    assert guide.find_memory(ran(seen, "last", book="02_second")) == ("", None, 0.0)
+
+
+def test_cell_that_takes_less_than_a_second_is_not_measured_against_it(material: Material) -> None:
+    known = replace(material, runtimes={"01_first": {"hello": Runtime(0.2, None, 3)}})
+    assert guide.describe_run(ran(view(known, BEGUN), "hello"))["expected"] == ""
+
+
 def test_undo_says_what_it_takes_back(material: Material) -> None:
     acts = [BEGUN, Act(1, "cut", treatments={"01-extra": "cut", "02-base": "short"})]
     seen = view(material, *acts)
@@ -242,7 +269,60 @@ def test_next_and_back_step_over_what_is_cut(material: Material) -> None:
     assert guide.describe_talk(view(material, at("02-last")), [])["next"] == ""
 
 
-def test_stage_is_quiet_until_a_fallback_is_put_on_it(material: Material) -> None:
-    assert guide.describe_stage(view(material, BEGUN)) == {"on": False, "title": "01 · First"}
-    part = guide.describe_stage(view(material, BEGUN, Act(1, "stage", cue="01-hello")))
-    assert (part["on"], part["picture"], part["title"]) == (True, "dog", "Hello")
+def test_cell_asked_for_while_another_runs_moves_the_talk_and_run_all_does_not(material: Material) -> None:
+    seen = view(material, BEGUN)
+    for cell, asked in (("hello", 100.0), ("slow", 101.5), ("names", 101.51)):
+        begun = seen.kernels.see(kernels.Event(asked + 9, "pre", 7, "01_first.ipynb", cell, asked=asked))
+        assert begun is not None
+        assert bool(guide.find_move(seen, begun)) == (cell == "slow"), cell
+
+
+def test_cell_far_ahead_asks_and_does_not_move_the_talk(material: Material) -> None:
+    seen = view(material, BEGUN)
+    far = run("last", book="02_second")
+    assert (guide.find_move(seen, far), guide.find_stray(seen, far)) == ("", "02-last")
+    near = run("breaks")
+    assert (guide.find_move(seen, near), guide.find_stray(seen, near)) == ("01-breaks", "")
+    asked = guide.describe_stray(seen, "02-last")
+    assert asked == {
+        "cue": "02-last",
+        "text": "A cell of “Last” (02 · Second) was run. The talk stays here.",
+    }
+
+
+def test_next_cell_is_never_one_that_has_run(material: Material) -> None:
+    seen = view(material, at("01-hello"))
+    for cell in ("hello", "slow", "names"):  # by Run All
+        seen = ran(seen, cell)
+    seen = ran(seen, "breaks", "running")
+    assert guide.describe_cells(seen)["next"]["id"] == "extra"
+
+
+def test_kernel_that_lost_its_names_is_told_with_the_cells_to_run_again(material: Material) -> None:
+    known = replace(material, runtimes={"02_second": {"base": Runtime(4.0, None, 3)}})
+    seen = ran(view(known, BEGUN, at("02-last")), "base", book="02_second")
+    assert guide.describe_cells(seen)["again"] == [] and guide.describe_alarm(seen) is None
+    seen.kernels.see(kernels.Event(50.0, "start", 8, "notebooks/02_second.ipynb"))
+    part = guide.describe_cells(seen)
+    assert [cell["id"] for cell in part["again"]] == ["base"] and part["again_takes"] == "4.0 s in all"
+    assert part["next"]["id"] == "base"  # `last` would end in a NameError
+    alarm = guide.describe_alarm(seen)
+    assert alarm["title"] == "The kernel of 02_second started anew"
+    assert "<code>base</code> (4.0 s in all)" in alarm["html"]
+    path = "notebooks/02_second.ipynb"
+    seen.kernels.see(kernels.Event(51.0, "pre", 8, path, "base"))
+    seen.kernels.see(kernels.Event(55.0, "post", 8, path, "base"))
+    assert guide.describe_cells(seen)["next"]["id"] == "last" and guide.describe_alarm(seen) is None
+
+
+def test_silent_cell_that_fails_raises_the_alarm(material: Material) -> None:
+    seen = ran(view(material, BEGUN, at("02-last", now=10)), "base", "failed", book="02_second", began=20.0)
+    assert guide.describe_alarm(seen)["title"] == "An error in base, a cell of “Base”"
+
+
+def test_start_far_away_is_said(material: Material) -> None:
+    start = "2026-11-26T10:00:00"
+    near = datetime.fromisoformat(start).timestamp() + 20 * 60
+    assert "too far" not in guide.describe_clock(view(material, now=near, start=start))["sentence"]
+    far = guide.describe_clock(view(material, now=near + 3 * 3600, start=start))["sentence"]
+    assert far.endswith("It is 13:20: the start time is too far away, and does not count.")

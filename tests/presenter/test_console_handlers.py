@@ -85,17 +85,35 @@ def test_every_stream_has_the_same_headers_and_the_same_pulse(monkeypatch: pytes
     assert [name for name, text in sources.items() if "event-stream" in text] == ["pages.py"]
     streams = [text for text in sources.values() for _ in re.findall(r"board\.join\(\)", text)]
     assert len(streams) == 2
-    assert all("STREAM.items()" in text and "wait_for_news(queue)" in text for text in streams)
+    assert all("STREAM.items()" in text and "read_news(queue)" in text for text in streams)
 
     monkeypatch.setattr(pages, "PULSE", 0.01)
     board = pages.Board()
     board.show("clock", 1)
 
     async def listen() -> list[str]:
-        queue = board.join()
-        return [await pages.wait_for_news(queue) for _ in range(3)]
+        news = pages.read_news(board.join())
+        return [await anext(news) for _ in range(3)]
 
-    assert asyncio.run(listen()) == ["event: clock\ndata: 1\n\n", ":\n\n", ":\n\n"]
+    assert asyncio.run(listen()) == ["event: clock\ndata: 1\n\n", *2 * ["event: pulse\ndata: 0\n\n"]]
+
+
+def test_pulse_comes_however_much_else_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The projector's page shows two parts of many, so the others must not stand for the pulse."""
+    monkeypatch.setattr(pages, "PULSE", 0.01)
+    board = pages.Board()
+
+    async def listen() -> str:
+        news = pages.read_news(board.join())
+        for number in range(1000):
+            board.show("clock", number)
+            told = await anext(news)
+            if "pulse" in told:
+                return told
+            await asyncio.sleep(0.001)
+        return ""
+
+    assert asyncio.run(listen()) == "event: pulse\ndata: 0\n\n"
 
 
 def test_foreign_page_can_neither_follow_nor_act(server: Server, cookies: dict[str, str]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from presenter.console import lab
+from presenter.console import copies, lab
 from tests.support.lesson import write_lesson
 
 ADDRESS = "10.11.12.13"
@@ -29,7 +30,7 @@ def test_root_is_told_about_allow_root_unless_it_was_given(
     monkeypatch.setattr("jupyterlab.labapp.LabApp.launch_instance", started.append)
     monkeypatch.setattr(lab, "add_settings", lambda *_: None)
     sheets, books = write_lesson(tmp_path)
-    words = ["--cues", str(sheets), "--notebooks", str(books)]
+    words = ["--cues", str(sheets), "--notebooks", str(books), "--talk", str(tmp_path / "talk")]
     for user, more, told in ((0, [], True), (0, ["--allow-root"], False), (1000, [], False)):
         monkeypatch.setattr(os, "geteuid", lambda user=user: user)
         assert lab.main([*words, *more]) == 0
@@ -69,3 +70,55 @@ def test_clicker_keys_are_opt_in_and_come_after_what_was_set_before() -> None:
     lab.add_settings(environment, [lab.QUIET, lab.KEYS])
     assert environment["JUPYTER_CONFIG_PATH"].split(os.pathsep) == ["mine", str(lab.QUIET), str(lab.KEYS)]
     assert lab.QUIET.is_dir() and lab.KEYS.is_dir()
+
+
+def test_lab_opens_clean_copies_in_the_talks_folder_and_keeps_them_when_the_talk_goes_on(
+    tmp_path: Path,
+) -> None:
+    _, books = write_lesson(tmp_path)
+    file = books / "01_first.ipynb"
+    before = json.loads(file.read_text())
+    before["cells"][0] |= {"execution_count": 3, "outputs": [text("the answer to the bet")]}
+    file.write_text(json.dumps(before))
+    talk = tmp_path / "talk"
+    ours = lab.make_parser().parse_args(["--notebooks", str(books), "--talk", str(talk)])
+    arguments = lab.make_arguments(ours, {}, now=0.0)
+    copy = talk / copies.FOLDER / "01_first.ipynb"
+    assert arguments[-1] == str(copy) and f"--ServerApp.root_dir={copy.parent}" in arguments
+    assert f"--PresenterConsole.notebooks={books}" in arguments  # the sheets belong to these
+    made = json.loads(copy.read_text())
+    assert "the answer" not in copy.read_text() and "the answer" in file.read_text()
+    assert [cell["id"] for cell in made["cells"]] == [cell["id"] for cell in before["cells"]]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in made["cells"])
+    assert talk.stat().st_mode & 0o777 == 0o700
+    copy.write_text(copy.read_text().replace("print('hello')", "print('typed on stage')"))
+    lab.make_arguments(ours, {}, now=0.0)
+    assert "typed on stage" in copy.read_text()
+    ours.originals = True
+    assert lab.make_arguments(ours, {}, now=0.0)[-1] == str(file)
+
+
+def text(line: str) -> dict[str, object]:
+    return {"output_type": "stream", "name": "stdout", "text": [line]}
+
+
+def test_new_talk_has_a_folder_that_the_server_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lab.journal, "TALKS", tmp_path / "talks")
+    _, books = write_lesson(tmp_path)
+    ours = lab.make_parser().parse_args(["--notebooks", str(books), "--new"])
+    told = [
+        one for one in lab.make_arguments(ours, {}, now=0.0) if one.startswith("--PresenterConsole.talk=")
+    ]
+    (folder,) = (tmp_path / "talks").iterdir()
+    assert told == [f"--PresenterConsole.talk={folder}"]
+
+
+def test_extension_of_jupyterlab_is_where_its_description_says() -> None:
+    (package,) = lab.DESK.glob("*/package.json")
+    said = json.loads(package.read_text())
+    assert said["name"] == package.parent.name
+    assert (package.parent / said["jupyterlab"]["_build"]["load"]).is_file()
+    ours = lab.make_parser().parse_args(["--originals"])
+    assert f"--LabApp.extra_labextensions_path={lab.DESK}" in lab.make_arguments(ours, {}, now=0.0)

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from presenter.console import addresses, pages, phone
+from presenter.console.listener import draw_code
 from presenter.console.phone import Phone, PhoneKey
 from presenter.console.talk import Console
 from presenter.material import Material
@@ -231,6 +232,16 @@ def test_phone_that_may_drives_the_talk(driving: Listener) -> None:
     assert driving.console.view.here.cue.name == "01-slow"
 
 
+def test_phone_puts_the_fallback_up_and_takes_it_off(driving: Listener) -> None:
+    driving.console.act({"do": "begin"})
+    assert driving.act(do="stage", on=True) == (200, "")
+    assert driving.console.view.talk.staged == "01-hello"
+    assert driving.act(do="stage", on=False) == (200, "")
+    assert driving.console.view.talk.staged == ""
+    status, said = driving.act(do="stage", on="yes")
+    assert status == 400 and "It must be true or false" in said
+
+
 def test_second_tap_skips_nothing(driving: Listener) -> None:
     driving.console.act({"do": "begin"})
     assert driving.act(do="next", cue="01-slow")[0] == 200
@@ -245,13 +256,16 @@ def test_second_tap_skips_nothing(driving: Listener) -> None:
         ({"do": "next"}, "moved on meanwhile"),
         ({"do": "pause", "kind": "nap"}, "It must be one of: question, break"),
         *[
-            ({"do": do, "cue": "01-slow", "on": True, "level": "advanced"}, "It can do: next, pause, resume")
-            for do in ("begin", "go", "accept", "keep", "stage", "level", "follow", "end", "undo", "renew")
+            (
+                {"do": do, "cue": "01-slow", "on": True, "level": "advanced"},
+                "It can do: next, pause, resume, stage",
+            )
+            for do in ("begin", "go", "accept", "keep", "screen", "level", "follow", "end", "undo", "renew")
         ],
         ({}, "A phone cannot do None"),
     ],
 )
-def test_phone_does_nothing_but_next_and_pause(driving: Listener, asked: dict, message: str) -> None:
+def test_phone_does_nothing_but_next_pause_and_fallback(driving: Listener, asked: dict, message: str) -> None:
     driving.console.act({"do": "begin"})
     before = list(driving.console.journal.acts)
     status, said = driving.act(**asked)
@@ -328,7 +342,7 @@ def test_key_never_stands_in_the_log(driving: Listener, caplog: pytest.LogCaptur
         )[0]
         == 500
     )
-    assert "The phone page failed" in caplog.text
+    assert "A page for the room failed" in caplog.text
     assert driving.key not in caplog.text
 
 
@@ -363,7 +377,7 @@ def test_code_draws_the_address_with_a_quiet_margin() -> None:
     import segno
 
     text = "http://192.168.1.20:48899/" + WRONG + "/"
-    drawn = phone.draw_code(text)
+    drawn = draw_code(text)
     squares = {
         (int(x) + step, int(y))
         for x, y, width in re.findall(r"M(\d+) (\d+)h(\d+)v1h-\3z", drawn["path"])

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from presenter import cues, journal
-from presenter.console.talk import Console, read_picture_words
+from presenter import cues, journal, runtimes
+from presenter.console import copies
+from presenter.console.talk import Console, SteadyClock, read_picture_words
 from presenter.material import Material
+from presenter.runtimes import Runtime
 from workshop import notebooks
 
 
@@ -40,6 +44,32 @@ def test_new_plan_takes_the_place_of_the_old_one(material: Material, tmp_path: P
     assert [act.plan["minutes"] for act in journal.read(tmp_path / journal.JOURNAL)[0]] == [25, 40]
 
 
+def test_cue_sheet_is_read_again_when_it_changes(own_material: Material, tmp_path: Path) -> None:
+    talk = console(own_material, tmp_path / "talk", minutes=25)
+    talk.act({"do": "begin"})
+    path = own_material.sheets[0].path
+    text = path.read_text(encoding="utf-8")
+    title = own_material.cues[0].title
+
+    def save(text: str) -> None:
+        path.write_text(text, encoding="utf-8")
+        os.utime(
+            path, ns=(0, path.stat().st_mtime_ns + 10**9)
+        )  # two saves within one tick of the disk's clock
+        talk.watch()
+
+    save(text.replace(title, "A better title"))
+    assert part(talk, "now")["title"] == "A better title" and talk.base.items[0].cue.title == "A better title"
+    save(text.replace("| must |", "| most |"))
+    problem = part(talk, "talk")["problem"]
+    assert "shown as they were before" in problem and "priority is 'most'" in problem
+    assert part(talk, "now")["title"] == "A better title"
+    save(text.replace(own_material.cues[0].cells[0], "other"))
+    assert "The cues themselves changed (01-hello, 01-other)" in part(talk, "talk")["problem"]
+    save(text)
+    assert (part(talk, "now")["title"], part(talk, "talk")["problem"]) == (title, "")
+
+
 def test_accept_does_what_the_page_proposed(material: Material, tmp_path: Path) -> None:
     late = console(material, tmp_path, minutes=18)
     late.act({"do": "begin"})
@@ -56,6 +86,24 @@ def test_accept_does_what_the_page_proposed(material: Material, tmp_path: Path) 
     assert late.view.plan.item("01-extra").kept
 
 
+def test_key_of_jupyterlab_does_what_the_pages_key_would(material: Material, tmp_path: Path) -> None:
+    talk = console(material, tmp_path)
+    with pytest.raises(ValueError, match="Start it on the second screen"):
+        talk.act({"do": "question"})
+    talk.act({"do": "begin"})
+    for pause in ("question", ""):
+        talk.act({"do": "question"})
+        assert part(talk, "talk")["pause"] == pause
+    for staged in (True, False):
+        talk.act({"do": "fallback"})
+        assert part(talk, "talk")["staged"] is staged
+    talk.act({"do": "next"})
+    assert part(talk, "talk")["here"] == "01-slow"
+    talk.act({"do": "go", "cue": "02-last"})
+    with pytest.raises(ValueError, match="This is the last cue"):
+        talk.act({"do": "next"})
+
+
 def test_nobody_is_told_of_a_part_that_is_as_it_was(material: Material, tmp_path: Path) -> None:
     quiet = console(material, tmp_path, minutes=30)
     queue = quiet.board.join()
@@ -65,7 +113,7 @@ def test_nobody_is_told_of_a_part_that_is_as_it_was(material: Material, tmp_path
     quiet.refresh()
     assert queue.empty()
     quiet.act({"do": "level", "level": "advanced"})
-    assert {queue.get_nowait()[0] for _ in range(queue.qsize())} == {"talk", "now"}
+    assert {queue.get_nowait()[0] for _ in range(queue.qsize())} == {"talk", "now", "preview"}
 
 
 def test_machine_that_nobody_rehearsed_on_has_no_expected_runtimes(
@@ -74,6 +122,19 @@ def test_machine_that_nobody_rehearsed_on_has_no_expected_runtimes(
     made = console(material, tmp_path, minutes=30)
     made.learn_machine("a machine that nobody rehearsed on")
     assert part(made, "cells")["next"]["expected"] == "not rehearsed yet"
+
+
+def test_talk_that_is_too_long_on_this_machine_goes_on_and_says_so(
+    material: Material, tmp_path: Path
+) -> None:
+    made = console(material, tmp_path, minutes=12, skip=["02-base"])  # its cell runs silently all the same
+    made.runtimes = tmp_path / "runtimes.json"
+    runtimes.write("slow machine", {"02_second": {"base": Runtime(600.0, None, 1)}}, file=made.runtimes)
+    before = made.base
+    made.learn_machine("slow machine")
+    problem = part(made, "talk")["problem"]
+    assert "counts no cell's time on this machine" in problem and "too few" in problem
+    assert made.base == before and made.material.label == "slow machine"
 
 
 class Room:
@@ -104,6 +165,98 @@ class Room:
 
     def part(self, name: str) -> Any:
         return json.loads(self.console.board.parts[name])
+
+
+class Small(Room):
+    """The small lesson, followed by its own kernels."""
+
+    def __init__(self, folder: Path, material: Material) -> None:
+        self.now = 1_000_000.0
+        self.console = Console(material, folder, options={"minutes": 30}, clock=lambda: self.now)
+        self.log = folder / journal.EVENTS
+
+    def go_on(self, cell: str, *, folder: str = "notebooks") -> None:
+        """Begin and end a cell, by hand."""
+        book = "02_second" if cell in ("base", "last") else "01_first"
+        common = {"pid": 7, "notebook": f"{folder}/{book}.ipynb", "cell": cell}
+        with self.log.open("a", encoding="utf-8") as file:
+            for kind in ("pre", "post"):
+                file.write(json.dumps({"at": self.now, "event": kind, **common}) + "\n")
+                self.now += 1
+        self.console.look()
+
+
+@pytest.fixture
+def small(tmp_path: Path, material: Material) -> Small:
+    return Small(tmp_path, material)
+
+
+def test_forgotten_break_ends_with_the_next_cell_and_says_so(small: Small) -> None:
+    small.console.act({"do": "begin"})
+    small.console.act({"do": "pause", "kind": "break"})
+    small.wait(10)
+    small.go_on("hello")
+    assert small.part("talk")["state"] == "running"
+    assert small.part("talk")["notice"] == "A cell was run, so the break is over: the clock goes on."
+    small.wait(2)
+    assert small.part("talk")["notice"] == ""
+    assert small.console.view.talk.breaks(now=small.now) == 602
+
+
+def test_late_start_begins_here_and_can_count_from_the_first_cell(small: Small) -> None:
+    small.go_on("hello")
+    small.wait(4)
+    small.go_on("slow")
+    assert small.part("talk")["ran_since"] == "4:02 ago"
+    small.console.act({"do": "begin"})
+    assert (small.part("talk")["here"], small.part("clock")["elapsed"]) == ("01-slow", "0:00")
+    small.console.act({"do": "undo"})
+    small.console.act({"do": "begin", "since": True})
+    assert (small.part("talk")["here"], small.part("clock")["elapsed"]) == ("01-slow", "4:02")
+
+
+def test_start_from_the_first_cell_needs_one(small: Small) -> None:
+    with pytest.raises(ValueError, match=r"No cell has run in the last half hour. Start the talk from now"):
+        small.console.act({"do": "begin", "since": True})
+
+
+def test_stray_cell_asks_and_the_jump_can_be_undone(small: Small) -> None:
+    small.console.act({"do": "begin"})
+    small.go_on("last")
+    assert small.part("talk")["here"] == "01-hello" and small.part("stray")["cue"] == "02-last"
+    small.console.act({"do": "dismiss"})
+    assert small.part("stray") is None
+    small.go_on("last")
+    small.console.act({"do": "go", "cue": "02-last"})
+    assert small.part("talk")["here"] == "02-last" and small.part("talk")["undo"] == "Undo the jump"
+    small.console.act({"do": "undo"})
+    assert small.part("talk")["here"] == "01-hello"
+
+
+def test_copy_of_a_notebook_in_another_folder_does_not_move_the_talk(small: Small) -> None:
+    small.console.act({"do": "begin"})
+    small.go_on("slow", folder="/home/student")
+    assert small.part("talk")["here"] == "01-hello" and small.console.kernels.runs == []
+
+
+def test_death_is_found_again_after_a_restart_of_the_server(small: Small, material: Material) -> None:
+    line = {"at": time.time() - 5, "event": "pre", "pid": 2**30, "notebook": "01_first.ipynb", "cell": "slow"}
+    small.log.write_text(json.dumps(line) + "\n", encoding="utf-8")
+    small.console.look()
+    small.console.watch()
+    before = small.console.kernels.runs[-1]
+    again = Console(material, small.log.parent, options={}, clock=lambda: small.now + 120)
+    again.watch()
+    assert again.kernels.runs[-1] == before and before.state == "died"
+
+
+@pytest.mark.parametrize("step", [-900.0, 3600.0])
+def test_computers_clock_set_back_or_forward_changes_nothing(step: float) -> None:
+    wall, steady = 5000.0, 70.0
+    clock = SteadyClock(wall=lambda: wall, steady=lambda: steady)
+    wall, steady = wall + step, steady + 10
+    assert clock() == 5010.0
+    assert SteadyClock(earliest=9000.0, wall=lambda: wall, steady=lambda: steady)() == max(9000.0, wall)
 
 
 @pytest.mark.parametrize(("minutes", "pace"), [(70, 1.0), (70, 1.12), (60, 1.2)])
@@ -159,3 +312,54 @@ def test_fallback_picture_that_is_cut_short_says_what_to_do(tmp_path: Path) -> N
     path.write_bytes(path.read_bytes()[:500])
     said = read_picture_words(path)["missing"]
     assert "dog.png is no whole picture (" in said and "rehearse --apply makes it anew" in said
+
+
+def test_cell_of_a_copy_in_the_talks_folder_moves_the_talk(material: Material, tmp_path: Path) -> None:
+    room = console(material, tmp_path, minutes=30)
+    room.act({"do": "begin"})
+    copy = tmp_path.resolve() / copies.FOLDER / "01_first.ipynb"
+    pre = {"at": 1001.0, "event": "pre", "pid": 1, "notebook": str(copy), "cell": "slow"}
+    (tmp_path / journal.EVENTS).write_text(json.dumps(pre) + "\n")
+    room.look()
+    assert part(room, "talk")["here"] == "01-slow"
+
+
+def test_frozen_projector_stays_as_it_is_and_follows_again(material: Material, tmp_path: Path) -> None:
+    room = console(material, tmp_path, minutes=30)
+    room.act({"do": "begin"})
+    room.act({"do": "stage", "on": True})
+    before = part(room, "stage")
+    room.act({"do": "screen", "kind": "freeze"})
+    room.act({"do": "go", "cue": "01-slow"})
+    assert part(room, "stage") == before | {"frozen": True} and part(room, "stage")["title"] == "Hello"
+    assert part(room, "preview")["title"] == "Slow"
+    room.act({"do": "screen", "kind": ""})
+    assert part(room, "stage")["kind"] == "idle" and not part(room, "stage")["frozen"]
+
+
+def test_pointer_is_shown_and_is_no_part_of_the_journal(material: Material, tmp_path: Path) -> None:
+    room = console(material, tmp_path, minutes=30)
+    acts = len(room.journal.acts)
+    room.act({"do": "point", "x": 0.25, "y": 1, "spot": True})
+    assert part(room, "pointer") == {"x": 0.25, "y": 1, "spot": True}
+    room.act({"do": "point", "x": None, "y": None})
+    assert part(room, "pointer") is None and len(room.journal.acts) == acts
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"do": "point", "x": 2, "y": 0.5}, "x and y are 2 and 0.5. Both must be from 0 to 1"),
+        ({"do": "point", "x": "left", "y": 0.5}, "Both must be from 0 to 1, or null"),
+        ({"do": "point", "x": float("nan"), "y": 0}, "Both must be from 0 to 1"),
+        ({"do": "screen", "kind": "pink"}, "It must be one of: , black, freeze"),
+        ({"do": "pause", "kind": "break", "minutes": -1}, "A break takes up to 120 minutes"),
+        ({"do": "pause", "kind": "break", "minutes": float("nan")}, "minutes is nan"),
+        ({"do": "pause", "kind": "break", "minutes": "ten"}, "minutes is 'ten'"),
+    ],
+)
+def test_what_the_projector_cannot_do_is_refused(
+    material: Material, tmp_path: Path, asked: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        console(material, tmp_path, minutes=30).act(asked)

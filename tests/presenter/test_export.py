@@ -21,7 +21,7 @@ from workshop.runner import run
 pytestmark = pytest.mark.usefixtures("measured")
 
 
-NOTEBOOKS = notebooks.select([])
+NOTEBOOKS = [*notebooks.select([]), *notebooks.find(notebooks.LABS)]
 
 
 def test_student_has_the_same_cells_without_solutions_and_without_marks(raw: dict) -> None:
@@ -60,6 +60,8 @@ def test_workshop_notebook_for_students_is_valid_and_keeps_its_code_and_checks(
     folded = {cell["id"] for cell in before["cells"] if "<details>" in "".join(cell["source"])}
     assert folded and {cell["id"] for cell in before["cells"]} - {cell.id for cell in made.cells} == folded
     assert "<details>" not in written.read_text(encoding="utf-8")
+    assert written.parent == tmp_path / "students" / ("labs" if notebooks.is_lab(path) else "")
+    assert (tmp_path / "students/GLOSSARY.md").read_text(encoding="utf-8").startswith("# Glossary")
 
 
 def test_what_papermill_added_is_not_handed_out(raw: dict) -> None:
@@ -157,7 +159,7 @@ def test_command_writes_everything_though_nothing_can_print(
     assert "– no PDF: No Chromium, Chrome or Edge was found" in printed
     made = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
     pages = [f"script-{level}.html" for level in sorted(cues.LEVELS)]
-    assert made == [*pages, "slides/01_first.html", "students/01_first.ipynb"]
+    assert made == [*pages, "slides/01_first.html", "students/01_first.ipynb", "students/GLOSSARY.md"]
 
 
 def test_command_ends_with_2_for_a_name_that_is_no_notebook(

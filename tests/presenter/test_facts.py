@@ -177,3 +177,47 @@ def test_facts_are_known_without_torch() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=dict(os.environ)
     )
     assert done.stdout.strip() == "False"
+
+
+def test_the_cards_memory_is_counted_in_binary_as_torch_reports_it() -> None:
+    held = facts.find_fact("gpu.memory").number
+    assert (
+        held is not None and 206_141_652_992 <= held < 207e9
+    )  # bytes that torch reports on an MI300X; 192 · 10⁹ are fewer
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("lora.memory", "half a gigabyte"),
+        ("pipeline.parameters", "twenty-nine billion"),
+        ("gpu.memory", "a hundred and ninety-two gigabytes"),
+        ("dit.blocks", "sixty"),
+        ("dit.width", "three thousand"),
+        ("attention.share", "a quarter"),
+    ],
+)
+def test_fact_has_a_form_for_the_ear(name: str, words: str) -> None:
+    assert facts.fill(f"It is {{fact:{name}|words}}.") == f"It is {words}."
+
+
+def test_every_fact_has_a_spoken_form_without_digits() -> None:
+    said = {name: facts.find_fact(name).words for name in facts.list_names()}
+    assert [words for words in said.values() if any(one.isdigit() for one in words)] == []
+
+
+def test_spoken_form_begins_a_sentence_with_a_capital() -> None:
+    text = "**Say.** “{fact:dit.blocks|words} blocks. {fact:dit.blocks|words}, of {fact:dit.blocks|words}.”"
+    assert facts.fill(text) == "**Say.** “Sixty blocks. Sixty, of sixty.”"
+
+
+def test_runtime_is_spoken_too(rehearsed: Path) -> None:
+    assert (
+        facts.fill("It takes {runtime:03-after|words}.", label="a laptop")
+        == "It takes one and a half seconds."
+    )
+
+
+def test_form_that_is_not_there_says_which_is() -> None:
+    with pytest.raises(ValueError, match=r"asks for the form 'loud'. Write \{fact:dit.blocks\|words\}"):
+        facts.fill("{fact:dit.blocks|loud}")

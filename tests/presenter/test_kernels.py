@@ -375,3 +375,15 @@ def test_line_with_fields_of_another_kind_is_no_event(wrong: dict[str, object]) 
     sound = {"at": 1.0, "event": "pre", "pid": 7, "notebook": "01_one.ipynb", "cell": "a"}
     assert kernels.parse_event(json.dumps(sound).encode()) is not None
     assert kernels.parse_event(json.dumps(sound | wrong).encode()) is None
+
+
+def test_browsers_time_tells_a_cell_asked_for_by_hand_from_run_all(kernel: Kernel) -> None:
+    kernel.events()
+    names = ["runs for a while", "by hand meanwhile", "run all with it"]
+    kernel.send("import time; time.sleep(0.6)", cell=names[0])
+    time.sleep(0.4)
+    kernel.send("1", cell=names[1])
+    kernel.reply(kernel.send("2", cell=names[2]))
+    kernel.events()
+    queued = {run.cell: run.queued for run in kernel.kernels.runs if run.cell in names}
+    assert queued == dict(zip(names, (False, False, True), strict=True))

@@ -172,10 +172,9 @@ class Presenter:
             self._run(book, cell, where="states")
         if ASKED in cells:
             self._question()
-        for told in self._listed("#silent li"):
-            self._run(*told.split()[:2], where="silent")
         self._speak(until=self.due)
         self._accept()
+        self._make_up()
         self._break()
 
     def go_on(self) -> bool:
@@ -207,6 +206,16 @@ class Presenter:
 
     def _listed(self, selector: str) -> list[str]:
         return self.console.js(f"[...document.querySelectorAll('{selector}')].map((one) => one.innerText)")
+
+    def _make_up(self) -> None:
+        """Run what the page wants to be run before the next cell, and silently before the next cue."""
+        while first := self._listed("#again code"):
+            book = self.console.text("cell-notebook").removeprefix("in ") or self.book
+            assert first[0] == self.console.text("cell-id")
+            self.desk.run(book, first[0])
+            self.console.wait(f"document.querySelector('#again code')?.innerText !== '{first[0]}'")
+        for told in self._listed("#silent li"):
+            self._run(*told.split()[:2], where="silent")
 
     def _run(self, book: str, cell: str, *, where: str) -> None:
         mine = f"(one) => one.querySelector('code').innerText === '{cell}'"
@@ -301,7 +310,7 @@ def test_whole_talk_with_a_failure_and_a_cut_ends_on_time(room: Room, browser: B
     must = {cue.name for sheet in sheets for cue in sheet.cues if cue.priority == "must"}
     assert must <= set(talk.spent(now=talk.ended))
     by_hand = [act.cue for act in acts if act.do == "go" and act.by != "kernel"]
-    assert by_hand == ["07-end"]  # a page of text
+    assert by_hand == ["07-failures", "07-end"]  # pages of text
     rescued = next(
         cue.name for sheet in sheets if sheet.name == FAILS[0] for cue in sheet.cues if FAILS[1] in cue.cells
     )

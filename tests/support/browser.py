@@ -33,8 +33,9 @@ FLAGS += ["--disable-background-networking", "--disable-dev-shm-usage", "--hide-
 PATIENCE = 120.0  # s; JupyterLab on a busy machine
 LAPTOP, PROJECTOR, NARROW = (1366, 768), (1280, 720), (390, 844)
 KEYS = {"PageDown": 34, "PageUp": 33, "ArrowRight": 39, "ArrowLeft": 37, "Escape": 27, "Enter": 13, "Tab": 9}
+KEYS |= {"ArrowDown": 40, "ArrowUp": 38, " ": 32}
 DOMAINS = ("Page", "Runtime", "Log", "Network", "Accessibility")
-CTRL, SHIFT = 2, 8  # among CDP's modifiers
+ALT, CTRL, SHIFT = 1, 2, 8  # among CDP's modifiers
 # What a page said in its console, and errors of the page itself, such as a breach of its security policy.
 SAID = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
 

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -42,7 +43,7 @@ class Server:
         settings += [f"--PresenterConsole.pictures={self.folder / 'pictures'}"]
         settings += [f"--PresenterConsole.runtimes={self.folder / 'runtimes.json'}"]
         settings += [f"--IdentityProvider.token={TOKEN}"]
-        settings += ["--no-browser", f"--port={self.port}", "--allow-root"]
+        settings += ["--originals", "--no-browser", f"--port={self.port}", "--allow-root"]
         own = {
             f"JUPYTER_{name}_DIR": str(self.folder / name.lower()) for name in ("CONFIG", "RUNTIME", "DATA")
         }
@@ -52,9 +53,22 @@ class Server:
             self.process = subprocess.Popen(
                 command, env=os.environ | own, stdout=log, stderr=log, cwd=self.folder
             )
-        self.port = self._port()
+        self.port = self._find_port()
+        self._knock()
 
-    def _port(self) -> int:
+    def _knock(self) -> None:
+        """Wait until somebody listens on the port: the server writes its number down before that."""
+        limit = time.monotonic() + PATIENCE
+        while True:
+            try:
+                socket.create_connection(("localhost", self.port), timeout=PATIENCE).close()
+                return
+            except ConnectionRefusedError:
+                if time.monotonic() > limit or self.process.poll() is not None:
+                    raise
+                time.sleep(0.1)
+
+    def _find_port(self) -> int:
         limit = time.monotonic() + PATIENCE
         while time.monotonic() < limit and self.process.poll() is None:
             for file in (self.folder / "runtime").glob(f"jpserver-{self.process.pid}.json"):

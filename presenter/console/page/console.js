@@ -1,14 +1,18 @@
-import { act, listen, make } from "./stream.js";
+import { build, draw, fit, point } from "./scene.js";
+import { act as ask, listen, make } from "./stream.js";
 
 const $ = (id) => document.getElementById(id);
 const store = (name, value) => localStorage.setItem(`presenter.${name}`, value);
 const stored = (name) => localStorage.getItem(`presenter.${name}`);
 const CHECKLIST = "Before you start"; // open until the talk begins
+const ANSWER = 2000; // ms in which the server answers an act; the presenter is told when it does not
 const LATER = ["While it runs", "If it fails"]; // below the points, until they are needed
 const LEVELS = ["beginner", "intermediate", "advanced"];
 const RUNS = { running: "Running", done: "Ran", failed: "Failed", interrupted: "Interrupted",
   "out of memory": "Out of memory", died: "Kernel died" };
 let talk = {};
+let staged; // what the projector shows, and what F would show
+let ahead;
 
 // --- what the server shows ---
 
@@ -26,13 +30,26 @@ const show = {
     press("break", part.pause === "break", "Break", "Go on");
     press("follow", part.follows);
     press("stage", part.staged);
+    press("black", part.screen === "black");
+    press("freeze", part.screen === "freeze");
+    $("break-minutes").hidden = part.pause !== "break";
     stageWord();
     $("undo").hidden = !part.undo;
-    $("undo").firstChild.textContent = part.undo || "Undo";
+    $("undo").firstChild.textContent = $("undo").title = part.undo || "Undo";
     for (const button of document.querySelectorAll("[data-level]")) {
       button.setAttribute("aria-pressed", button.dataset.level === part.level);
     }
     say("problem", part.problem);
+    say("notice", part.notice);
+    $("begin-since").hidden = !part.ran_since;
+    $("begin-since").textContent = `Start, counted from the first cell (${part.ran_since})`;
+  },
+
+  stray(part) {
+    $("stray").hidden = !part;
+    if (!part) return;
+    $("stray-text").textContent = part.text;
+    $("stray-go").dataset.cue = part.cue;
   },
 
   clock(part) {
@@ -66,7 +83,7 @@ const show = {
     $("practice").hidden = !part.practice_html;
     $("practice").lastElementChild.innerHTML = part.practice_html;
     tame($("now"));
-    if (moved) scrollTo({ top: 0 });
+    if (moved) for (const top of [document.scrollingElement, $("now")]) top.scrollTo({ top: 0 });
   },
 
   time(part) {
@@ -78,6 +95,10 @@ const show = {
     const chip = (cell) =>
       make("li", { "data-state": cell.state }, make("code", { text: cell.id }), ` ${RUNS[cell.state]?.toLowerCase() ?? cell.state}`);
     $("states").replaceChildren(...part.cells.map(chip));
+    $("again").hidden = !part.again.length;
+    $("again-takes").textContent = part.again_takes;
+    $("again").lastElementChild.replaceChildren(...part.again.map((cell) =>
+      make("li", {}, make("code", { text: cell.id }), ` ${cell.expected}`)));
     $("cell").hidden = !part.next;
     if (!part.next) return;
     $("cell-id").textContent = part.next.id;
@@ -155,6 +176,23 @@ const show = {
     $("phone-tunnel").textContent = part.tunnel;
   },
 
+  stage(part) {
+    staged = part;
+    draw($("shown"), part);
+    $("projector-state").textContent = stageState(part);
+    $("projector").classList.toggle("late", part.frozen || part.kind === "black");
+    showAhead();
+  },
+
+  preview(part) {
+    $("ahead").dataset.missing = part.picture_words.missing ?? "";
+    ahead = part;
+    draw($("preview"), part);
+    showAhead();
+  },
+
+  pointer: (part) => point($("shown"), part),
+
   memory(part) {
     $("memory").hidden = false;
     $("memory-name").textContent = part.name;
@@ -172,9 +210,22 @@ const PHONE_HOW = "Type the address that this computer has in the phone's networ
 function phoneWords(part) {
   if (!part.on) return "The phone page is off. Start with ./scripts/presenter lab --phone, or with --phone-next for a phone that can also go on and pause.";
   if (!part.until) return "The key has expired. Make a new code for another four hours.";
-  const may = part.drives ? "It can go to the next cue and pause; keep the code to yourself." : "It can only look.";
+  const may = part.drives ? "It can go to the next cue, pause and put the fallback up; keep the code to yourself." : "It can only look.";
   const scan = part.code ? `Scan this with the phone's camera. ${may}` : "This address works on this computer alone.";
   return `${scan} The key is good until ${part.until}.`;
+}
+
+const STAGES = { cue: "fallback", break: "countdown of the break", black: "black", idle: "title only" };
+
+function stageState(part) {
+  const trouble = part.kind === "cue" ? part.picture_words.missing : "";
+  return `· ${STAGES[part.kind]}${part.frozen ? ", frozen: it does not follow you" : ""}${trouble ? ` · ${trouble}` : ""}`;
+}
+
+/** Show what F would put on the projector, unless it is there. */
+function showAhead() {
+  $("ahead").hidden = staged?.kind === "cue" && staged.title === ahead?.title;
+  for (const scene of [$("shown"), $("preview")]) fit(scene);
 }
 
 function stageWord() {
@@ -238,6 +289,8 @@ const ACTS = {
   begin: async () => {
     if (talk.state === "ready" || await sure("Start the talk over? The clock and all cuts begin anew; Undo brings them back.")) await act({ do: "begin" });
   },
+  since: () => act({ do: "begin", since: true }),
+  dismiss: () => act({ do: "dismiss" }),
   end: async () => { if (await sure("End the talk? Undo lets it go on.")) await act({ do: "end" }); },
   accept: () => act({ do: "accept" }),
   undo: async () => {
@@ -249,7 +302,10 @@ const ACTS = {
   keep: (from) => act({ do: "keep", cue: from.cue }),
   question: () => act(talk.pause === "question" ? { do: "resume" } : { do: "pause", kind: "question" }),
   break: () => act(talk.pause === "break" ? { do: "resume" } : { do: "pause", kind: "break" }),
+  minutes: (from) => act({ do: "pause", kind: "break", minutes: Number(from.minutes) }),
   stage: () => act({ do: "stage", on: !talk.staged }),
+  black: () => act({ do: "screen", kind: talk.screen === "black" ? "" : "black" }),
+  freeze: () => act({ do: "screen", kind: talk.screen === "freeze" ? "" : "freeze" }),
   follow: () => act({ do: "follow", on: !talk.follows }),
   level: (from) => act({ do: "level", level: from.level }),
   answers: () => answers(!$("ask").classList.contains("open")),
@@ -264,9 +320,29 @@ const ACTS = {
 
 const KEYS = {
   ArrowRight: "next", PageDown: "next", ArrowLeft: "back", PageUp: "back",
-  a: "accept", u: "undo", q: "question", p: "break", f: "stage", b: "stage", ".": "stage", h: "answers",
+  a: "accept", u: "undo", q: "question", p: "break", f: "stage", b: "black", ".": "black", z: "freeze", h: "answers",
   g: "follow", o: "outline", m: "phone", "+": "larger", "=": "larger", "-": "smaller", d: "light", s: "begin", e: "end", "?": "keys",
 };
+
+const SCROLLS = { " ": 0.8, ArrowDown: 0.15, ArrowUp: -0.15 }; // of the notes' height
+
+/** Scroll the notes, wherever the focus is; on a low or narrow window the whole page scrolls. */
+function scrollNotes(share) {
+  const alone = getComputedStyle(document.body).display === "block";
+  const notes = alone ? document.scrollingElement : $("now");
+  notes.scrollBy({ top: share * notes.clientHeight });
+}
+
+/** Ask the server to do something, and tell the presenter when the answer takes long. */
+async function act(asked, route) {
+  const late = setTimeout(() => say("problem", "The server has not answered for 2 s. Look whether it was done before you press again."), ANSWER);
+  try {
+    await ask(asked, route);
+    say("problem", talk.problem);
+  } finally {
+    clearTimeout(late);
+  }
+}
 
 async function doIt(name, from = {}) {
   try {
@@ -315,15 +391,53 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || document.querySelector("dialog[open]")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.repeat && !(event.key in SCROLLS)) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const level = LEVELS["123".indexOf(key)];
+  if (SCROLLS[key] && !event.target.closest("button, summary, input, a, pre")) {
+    event.preventDefault();
+    scrollNotes(key === " " && event.shiftKey ? -SCROLLS[key] : SCROLLS[key]);
+    return;
+  }
   if (!level && !KEYS[key]) return;
   event.preventDefault();
   doIt(level ? "level" : KEYS[key], { level });
 });
 
+// --- pointing on the projector ---
+
+const POINTING = 60; // ms between two places that are sent
+let aim = null; // where the mouse is, not yet sent
+let aiming = 0;
+
+/** Send where the mouse is, and at most once in POINTING: the server shows it on the projector. */
+function aimAt(place) {
+  aim = place;
+  if (aiming) return;
+  aiming = setTimeout(() => {
+    aiming = 0;
+    ask({ do: "point", ...aim }).catch(() => {});
+  }, POINTING);
+}
+
+function follow(event) {
+  const box = $("shown").querySelector("img").getBoundingClientRect();
+  const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+  const inside = staged?.kind === "cue" && box.width && x >= 0 && x <= 1 && y >= 0 && y <= 1;
+  aimAt(inside ? { x, y, spot: event.buttons === 1 } : { x: null, y: null });
+}
+
+for (const kind of ["pointermove", "pointerdown", "pointerup"]) $("shown").addEventListener(kind, follow);
+$("shown").addEventListener("pointerleave", () => aimAt({ x: null, y: null }));
+$("shown").addEventListener("dragstart", (event) => event.preventDefault());
+
 // --- what belongs to this screen only ---
+
+for (const name of ["shown", "preview"]) {
+  build($(name));
+  new ResizeObserver(() => fit($(name))).observe($(name));
+}
 
 function paint(light) {
   document.documentElement.dataset.light = light;
@@ -340,4 +454,4 @@ paint(stored("light") ?? "dark");
 size(Number(stored("size") ?? 100));
 
 listen(show, (since) => say("lost", since &&
-  `No connection to the server since ${since.toLocaleTimeString()}. What you see is from then; trying again.`));
+  `No word from the server since ${since.toLocaleTimeString()}. What you see is from then; trying again.`));

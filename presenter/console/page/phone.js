@@ -15,6 +15,8 @@ const show = {
       $(kind).setAttribute("aria-pressed", part.pause === kind);
       $(kind).textContent = part.pause === kind ? "Go on" : kind[0].toUpperCase() + kind.slice(1);
     }
+    $("fallback").setAttribute("aria-pressed", part.staged);
+    $("fallback").textContent = part.staged ? "Take it off" : "Fallback";
     ready();
   },
 
@@ -120,6 +122,8 @@ $("go").onclick = () => act({ do: "next", cue: next.name });
 for (const kind of PAUSES) {
   $(kind).onclick = () => act(talk.pause === kind ? { do: "resume" } : { do: "pause", kind });
 }
+
+$("fallback").onclick = () => act({ do: "stage", on: !talk.staged });
 
 const stream = listen(show, lost);
 

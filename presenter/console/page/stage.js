@@ -1,25 +1,8 @@
-import { listen, make, picture } from "./stream.js";
+import { build, draw, fit, point } from "./scene.js";
+import { listen } from "./stream.js";
 
-const $ = (id) => document.getElementById(id);
-
-function stage(part) {
-  $("idle").hidden = part.on;
-  $("on").hidden = !part.on;
-  if (!part.on) {
-    $("sheet").textContent = part.title;
-    return;
-  }
-  const words = part.picture_words;
-  const figure = $("on").querySelector("figure");
-  figure.hidden = !words.alt;
-  if (words.alt) {
-    figure.firstElementChild.src = picture(part.picture);
-    figure.firstElementChild.alt = words.alt;
-    figure.lastElementChild.textContent = words.caption;
-  }
-  $("title").textContent = part.title;
-  $("points").replaceChildren(...part.points.map((point) => make("li", { html: point.html })));
-}
+const scene = build(document.getElementById("scene"), { alone: true });
+addEventListener("resize", () => fit(scene));
 
 // The audience sees this page: a lost connection is the second screen's business.
-listen({ stage }, () => {});
+listen({ stage: (part) => draw(scene, part), pointer: (part) => point(scene, part) }, () => {});

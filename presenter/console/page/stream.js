@@ -1,5 +1,10 @@
 // What both pages share: the stream of parts from the server, and the way back to it.
 
+const SILENT = 5000; // ms without a pulse, which comes each second: the line is dead
+const GIVE_UP = 20000; // ms for which an act waits for its answer
+
+let silent = false; // whether there is no connection
+
 export const base = new URL("../", import.meta.url);
 
 /**
@@ -10,31 +15,48 @@ export function listen(show, lost) {
   let since = null;
   let source;
   let later;
+  let heard = Date.now();
   const connect = () => {
+    heard = Date.now();
     source = new EventSource(new URL("stream", base));
-    source.onopen = () => { since = null; lost(null); };
+    source.onopen = hear;
     source.onerror = () => {
-      since ??= new Date();
+      miss();
       if (source.readyState === EventSource.CLOSED) later = setTimeout(connect, 2000);
-      lost(since);
     };
     for (const [name, render] of Object.entries(show)) {
-      source.addEventListener(name, (event) => render(JSON.parse(event.data)));
+      source.addEventListener(name, (event) => { hear(); render(JSON.parse(event.data)); });
     }
+    source.addEventListener("pulse", hear);
   };
-  const stop = () => { clearTimeout(later); source.close(); };
+  const hear = () => { heard = Date.now(); since = null; silent = false; lost(null); };
+  const miss = () => { since ??= new Date(heard); silent = true; lost(since); };
+  let stopped = false;
+  const stop = () => { stopped = true; clearTimeout(later); source.close(); };
+  const again = () => { stop(); stopped = false; connect(); };
+  // A line that stalls (a tunnel, Wi-Fi) ends nothing and says nothing: only the missing pulse tells.
+  setInterval(() => {
+    if (stopped || Date.now() - heard < SILENT) return;
+    miss();
+    again();
+  }, 1000);
   connect();
-  return { stop, again() { stop(); connect(); } };
+  return { stop, again };
 }
 
-/** Ask the server to do something; throws the server's reason if it refuses. */
+/**
+ * Ask the server to do something; throws the server's reason if it refuses. While there is no connection nothing is
+ * sent: else everything that was pressed meanwhile would be done at once when the line is back.
+ */
 export async function act(asked, route = "act") {
   const xsrf = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)?.[1] ?? "";
+  if (silent) throw new Error("No word from the server: that was not sent.");
   const answer = await fetch(new URL(route, base), {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-XSRFToken": decodeURIComponent(xsrf) },
     body: JSON.stringify(asked),
-  });
+    signal: AbortSignal.timeout(GIVE_UP),
+  }).catch(() => { throw new Error("The server gave no answer. Look whether it was done before you press again."); });
   if (!answer.ok) {
     const said = await answer.json().catch(() => ({}));
     throw new Error(said.message || `The server answered ${answer.status}. Log in to JupyterLab again.`);

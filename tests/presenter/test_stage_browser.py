@@ -1,0 +1,337 @@
+"""The projector's page in a real browser: every cue of the workshop, at every level, on three projectors."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from presenter import cues
+from presenter.console import stage
+from presenter.console.listener import draw_code
+from presenter.console.talk import Console, read_picture_words
+from presenter.console.view import View
+from presenter.journal import Talk
+from presenter.kernels import Kernels
+from presenter.material import Material
+from tests.support.browser import CHROMIUM, LAPTOP, PROJECTOR, Browser, Tab
+from tests.support.lesson import write_lesson
+from tests.support.room import Room
+from workshop import gallery, notebooks
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
+]
+SIZES = [(1024, 768), (1280, 720), (1920, 1080)]
+BARE = b"<!doctype html><link rel=stylesheet href=page/scene.css><style>body{margin:0}</style><div id=scene>"
+
+# Draws every part in a box of every size, and returns what is clipped, small, or not there.
+WALK = """(async (parts, sizes) => {
+  const { build, draw } = await import('/presenter/page/scene.js');
+  const root = build(document.getElementById('scene'), { alone: true });
+  const img = root.querySelector('img'), found = [], shares = {};
+  for (const { name, part } of parts) {
+    for (const [width, height] of sizes) {
+      Object.assign(root.style, { width: `${width}px`, height: `${height}px` });
+      draw(root, part);
+      if (part.picture) await img.decode();
+      const waits = () => part.picture && root.querySelector('figure').hidden;
+      while (waits()) await new Promise((go) => setTimeout(go, 5));
+      const where = `${name} ${width}x${height}`, box = root.getBoundingClientRect();
+      const shown = [...root.querySelectorAll('h1, p, li, img, svg, figcaption, section')]
+        .filter((one) => one.checkVisibility() && (one.innerText || /IMG|svg/.test(one.tagName)));
+      if (!shown.length) found.push(`${where}: nothing is shown`);
+      for (const one of shown) {
+        const own = one.getBoundingClientRect();
+        const what = `${where}: ${one.tagName} ${[own.left, own.top, own.right, own.bottom].map(Math.round)}`;
+        const beyond = own.right > width + 1 || own.bottom > height + 1;
+        if (own.left < 0 || own.top < 0 || beyond) found.push(`${what} is clipped`);
+        const hidden = one.clientWidth && one.scrollWidth > one.clientWidth + 1;
+        if (hidden) found.push(`${what} hides its right side`);
+        const letters = parseFloat(getComputedStyle(one).fontSize) / height;
+        if (/H1|LI/.test(one.tagName) && letters < 0.03) found.push(`${what} has letters of ${letters}`);
+      }
+      if (!part.picture) continue;
+      const own = img.getBoundingClientRect();
+      const words = root.querySelector('section').getBoundingClientRect();
+      const apart = words.left >= own.right || words.top >= own.bottom;
+      if (!apart) found.push(`${where}: the words lie over the picture`);
+      const ratio = img.naturalWidth / img.naturalHeight;
+      if (Math.abs(own.width / own.height - ratio) > 0.02) found.push(`${where}: stretched`);
+      const alone = Math.min(width, height * ratio);
+      if (own.width < 0.6 * alone) found.push(`${where}: the picture has ${own.width} of ${alone} px`);
+    }
+  }
+  return found;
+})(%s, %s)"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    browser = Browser(tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Iterator[Tab]:
+    room = Room(None, pictures=gallery.FALLBACK, bare=BARE)
+    tab = browser.open(room.address("presenter/"), (1920, 1080))
+    tab.wait("document.getElementById('scene') !== null")
+    yield tab
+    room.close()
+
+
+@pytest.fixture(scope="module")
+def view() -> View:
+    """Look at the workshop's own talk, with every cue in it."""
+    material = Material.read(cues.CUES, notebooks.FOLDER)
+    return View(material, material.plan({"minutes": 300}, level="beginner"), Talk(), Kernels(), 0.0)
+
+
+def walk(tab: Tab, parts: list[dict[str, Any]], sizes: list[tuple[int, int]]) -> list[str]:
+    """Draw the parts, a few at a time so that a slow machine answers, and return what is wrong with them."""
+    few = (parts[place : place + 9] for place in range(0, len(parts), 9))
+    return [found for some in few for found in tab.js(WALK % (json.dumps(some), json.dumps(sizes)))]
+
+
+def describe(view: View, cue: cues.Cue, level: str) -> dict[str, Any]:
+    seen = replace(view, talk=Talk(cue=cue.name, staged=cue.name, level=level))
+    part = stage.describe_stage(seen)
+    words = read_picture_words(gallery.FALLBACK / f"{cue.fallback}.png") if cue.fallback else {}
+    return {"name": f"{cue.name} {level}", "part": part | {"picture_words": words}}
+
+
+def test_every_cue_fits_every_projector_at_every_level(tab: Tab, view: View) -> None:
+    parts = [describe(view, cue, level) for cue in view.material.cues for level in cues.LEVELS]
+    assert len(parts) > 200 and sum(bool(one["part"]["picture"]) for one in parts) > 80
+    assert walk(tab, parts, SIZES) == []
+
+
+def test_code_of_the_students_page_fits_the_quiet_page(tab: Tab, view: View) -> None:
+    url = "http://192.168.100.200:54321/"
+    part = stage.describe_stage(view, students={"url": url, "code": draw_code(url)})
+    shown = {
+        "name": "idle",
+        "part": part
+        | {
+            "title": "07 · A title that takes more than one line of the projector",
+            "start": "We begin at 10:00.",
+        },
+    }
+    assert walk(tab, [shown], SIZES) == []
+    side = tab.js("document.querySelector('.invite svg').getBoundingClientRect().height")
+    assert side > 0.2 * SIZES[-1][1]  # a phone reads it from the back row
+    tab.picture("stage-students")
+    assert walk(tab, [{"name": "idle", "part": part | {"students": None}}], SIZES) == []
+    assert not tab.js("document.querySelector('.invite').checkVisibility()")
+
+
+def test_walk_finds_what_is_clipped(tab: Tab, view: View) -> None:
+    cue = next(cue for cue in view.material.cues if cue.fallback)
+    made = describe(view, cue, "advanced")
+    made["part"]["points"] = []
+    made["part"]["title"] = "word " * 400
+    assert any("clipped" in one or "letters" in one for one in walk(tab, [made], SIZES))
+
+
+def test_words_stand_alone_until_their_picture_has_come(tab: Tab, view: View) -> None:
+    shown, next_one = [cue for cue in view.material.cues if cue.fallback][:2]
+    assert walk(tab, [describe(view, shown, "advanced")], [(1280, 720)]) == []
+    late = describe(view, next_one, "advanced")
+    late["part"]["picture"] = "not-there"
+    drawn = tab.js(
+        f"""(async (part) => {{
+          const {{ draw }} = await import('/presenter/page/scene.js');
+          const root = document.getElementById('scene');
+          draw(root, part);
+          const picture = root.querySelector('figure').checkVisibility();
+          return [root.dataset.layout, picture, root.querySelector('.title').innerText];
+        }})({json.dumps(late["part"])})"""
+    )
+    assert drawn == ["words", False, next_one.title]
+    assert walk(tab, [describe(view, shown, "advanced")], [(1280, 720)]) == []  # and back again
+
+
+@pytest.mark.parametrize(
+    "name", ["02-guidance-grid", "05-f2p-load", "07-train", "02-bill", "05-identity-seeds"]
+)
+def test_pictures_of_some_cues_are_kept(tab: Tab, view: View, name: str) -> None:
+    cue = next(cue for cue in view.material.cues if cue.name == name)
+    assert walk(tab, [describe(view, cue, "advanced")], [(1920, 1080)]) == []
+    tab.picture(f"stage-{name}")
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    """Serve a running talk."""
+    folder = tmp_path_factory.mktemp("talk")
+    material = Material.read(*write_lesson(folder))
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    Image.linear_gradient("L").resize((512, 512)).save(pictures / "dog.png")
+    console = Console(material, folder / "talk", options={"minutes": 15})
+    console.pictures = pictures
+    console.act({"do": "begin"})
+    room = Room(console, pictures=pictures)
+    yield room
+    room.close()
+
+
+@pytest.fixture(scope="module")
+def screens(browser: Browser, room: Room) -> Iterator[tuple[Tab, Tab]]:
+    """Open a talk's second screen and its projector page."""
+    second = browser.open(room.address("presenter"), LAPTOP)
+    projector = browser.open(room.address("presenter/stage"), PROJECTOR)
+    second.wait_text("title", "Hello")
+    projector.wait_text("sheet", "01 · First")
+    yield second, projector
+    assert [said for tab in (second, projector) for said in tab.said] == []
+
+
+def write_event(log: Path, event: str, **more: str) -> None:
+    """Write an event as a kernel does."""
+    line = {"at": time.time(), "event": event, "pid": os.getpid(), **more}
+    with log.open("ab") as file:
+        file.write(json.dumps(line).encode() + b"\n")
+
+
+def go(second: Tab, key: str, title: str) -> None:
+    second.key(key)
+    second.wait_text("title", title)
+
+
+def test_second_screen_previews_and_points_on_the_projector(screens: tuple[Tab, Tab]) -> None:
+    second, projector = screens
+    assert second.js("document.querySelector('#preview .title').innerText") == "Hello"  # before F does it
+    second.wait("document.querySelector('#preview img').naturalWidth === 512")
+    second.key("f")
+    projector.wait_text("title", "Hello")
+    projector.wait("document.querySelector('img').naturalWidth === 512")
+    second.wait("document.querySelector('#shown img').getBoundingClientRect().width > 50")
+    second.wait("!document.getElementById('ahead').checkVisibility()")
+    second.js("document.getElementById('shown').scrollIntoView()")
+    box = second.js("document.querySelector('#shown img').getBoundingClientRect().toJSON()")
+    where = {"x": box["x"] + box["width"] / 4, "y": box["y"] + box["height"] / 2}
+    second.call("Input.dispatchMouseEvent", type="mouseMoved", **where)
+    projector.wait("document.querySelector('.dot').checkVisibility()")
+    left = projector.js("document.querySelector('.dot').style.getPropertyValue('--x')")
+    assert abs(float(left.rstrip("%")) - 25) < 2
+    second.picture("console-pointing")
+    projector.picture("stage-pointing")
+    held = {"button": "left", "buttons": 1, "clickCount": 1}
+    second.call("Input.dispatchMouseEvent", type="mousePressed", **where, **held)
+    projector.wait("document.querySelector('.spot').checkVisibility()")
+    projector.picture("stage-spotlight")
+    second.call("Input.dispatchMouseEvent", type="mouseReleased", **where, button="left", clickCount=1)
+    second.call("Input.dispatchMouseEvent", type="mouseMoved", x=5, y=5)
+    projector.wait("!document.querySelector('.dot').checkVisibility()")
+    second.key("f")
+    projector.wait_text("sheet", "01 · First")
+
+
+def test_projector_is_frozen_black_and_counts_down_a_break(screens: tuple[Tab, Tab]) -> None:
+    second, projector = screens
+    second.key("f")
+    projector.wait_text("title", "Hello")
+    second.key("z")
+    second.wait_text("projector-state", "frozen")
+    go(second, "ArrowRight", "Slow")
+    assert projector.text("title") == "Hello"
+    second.key("z")
+    projector.wait_text("sheet", "01 · First")
+    second.key("b")
+    projector.wait("document.body.innerText.trim() === ''")
+    assert (
+        projector.js("getComputedStyle(document.querySelector('.scene')).backgroundColor") == "rgb(0, 0, 0)"
+    )
+    second.key(".")
+    projector.wait_text("sheet", "01 · First")
+    second.key("p")
+    projector.wait_text("word", "Break")
+    second.click("document.querySelector('[data-minutes=\"10\"]')")
+    projector.wait_text("countdown", "9:")
+    projector.picture("stage-break")
+    second.picture("console-break")
+    second.key("p")
+    projector.wait_text("sheet", "01 · First")
+    go(second, "ArrowLeft", "Hello")
+
+
+def test_keys_scroll_the_notes_wherever_the_focus_is(screens: tuple[Tab, Tab]) -> None:
+    second, _ = screens
+    second.size(1366, 560)
+    second.js("document.activeElement.blur()")
+    where = "document.getElementById('now').scrollTop"
+    assert second.js(where) == 0
+    second.key("ArrowDown")
+    second.wait(f"{where} > 20")
+    first = second.js(where)
+    second.key(" ")
+    second.wait(f"{where} > {first}")
+    assert second.text("title") == "Hello"
+    second.size(*LAPTOP)
+
+
+def test_bars_give_way_on_a_low_window_and_undo_leaves_the_header_low(screens: tuple[Tab, Tab]) -> None:
+    second, _ = screens
+    second.wait("document.querySelector('#cuts [data-act=keep]') !== null")
+    second.click("document.querySelector('#cuts [data-act=keep]')")
+    second.wait_text("undo", "Undo: take 01-extra back in")
+    second.picture("console-undo")
+    height = second.js("document.querySelector('header').getBoundingClientRect().height")
+    assert height < 0.17 * LAPTOP[1]
+    second.size(683, 384)  # 1366×768 at a zoom of 200 %
+    second.picture("console-zoom")
+    position = "getComputedStyle(document.querySelector('{}')).position"
+    assert [second.js(position.format(bar)) for bar in ("header", "footer")] == ["static", "static"]
+    assert second.js("document.scrollingElement.scrollWidth <= innerWidth")
+    second.size(*LAPTOP)
+
+
+def test_line_that_stalls_is_told_and_takes_no_key(screens: tuple[Tab, Tab], room: Room) -> None:
+    second, _ = screens
+    assert room.console
+    before = list(room.console.journal.acts)
+    room.stalled = True
+    try:
+        second.wait_text("lost", "No word from the server since")
+        second.key("ArrowRight")
+        second.wait_text("problem", "that was not sent")
+        second.picture("console-stalled")
+    finally:
+        room.stalled = False
+    second.wait("!document.getElementById('lost').checkVisibility()")
+    assert room.console.journal.acts == before
+    go(second, "ArrowRight", "Slow")
+    go(second, "ArrowLeft", "Hello")
+
+
+def test_banners_take_the_whole_width_and_the_next_cell_is_seen(screens: tuple[Tab, Tab], room: Room) -> None:
+    """A stray cell asks over the whole page; a small screen still shows the next cell and the projector."""
+    second, _ = screens
+    assert room.console
+    log = room.console.tail.log
+    for event in ("pre", "post"):
+        write_event(log, event, cell="last", notebook="02_second.ipynb")
+    with room.lock:
+        room.console.look()
+    second.wait_text("stray-text", "The talk stays here.")
+    for size in SIZES:
+        second.size(*size)
+        box = "document.getElementById('{}').getBoundingClientRect()"
+        second.wait(f"{box.format('stray')}.width === innerWidth")
+        for part in ("cell-code", "projector-title"):
+            assert second.js(f"{box.format(part)}.bottom") < size[1], (size, part)
+        second.picture(f"console-stray-{size[0]}")
+    second.click("document.querySelector('[data-act=dismiss]')")
+    second.wait("!document.getElementById('stray').checkVisibility()")
+    second.size(*LAPTOP)
