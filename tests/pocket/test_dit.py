@@ -83,6 +83,7 @@ def test_a_third_of_the_training_noise_is_close_to_pure():
     sigma = dit.sample_sigmas(4000)
     assert 0 < sigma.min() < sigma.max() <= 1
     assert 0.1 < (sigma > 0.95).float().mean() < 0.2
+    assert (sigma < 0.2).float().mean() < 0.1 < (dit.sample_sigmas(4000, even=True) < 0.2).float().mean()
 
 
 def test_the_sampler_starts_in_noise_and_ends_near_the_picture():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from workshop.pocket.training import __main__ as command
 from workshop.pocket.training import checkpoint
 from workshop.pocket.training import loop as train
 
@@ -68,3 +70,39 @@ def test_one_process_leaves_its_gradients_alone():
     weight.grad = torch.ones(2)
     assert train.average_gradients([weight], stop=False) is False
     assert torch.equal(weight.grad, torch.ones(2))
+
+
+@pytest.mark.parametrize("factor", [math.nan, math.inf])
+def test_training_stops_before_a_step_that_is_no_number_and_keeps_its_checkpoint(
+    factor: float, tmp_path: Path
+):
+    class Broken(Line):
+        def loss(self, step: int) -> torch.Tensor:
+            return super().loss(step) * (factor if step == 3 else 1)
+
+    train.train(Line(), tmp_path, steps=2, minutes=1)
+    before, stage = (tmp_path / "line.safetensors").read_bytes(), Broken()
+    with pytest.raises(
+        FloatingPointError, match=r"stage line the loss of step 3 .* --rate below 0\.1: the stage goes on"
+    ):
+        train.train(stage, tmp_path, steps=40, minutes=1)
+    assert stage.network.weight.isfinite().all()
+    assert (tmp_path / "line.safetensors").read_bytes() == before
+    train.train(Line(), tmp_path, steps=40, minutes=1)  # as the message says
+
+
+def test_the_command_ends_with_1_where_a_loss_is_no_number(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    class Broken(Line):
+        def __init__(self, folder: Path, device: str) -> None:
+            super().__init__()
+
+        def loss(self, step: int) -> torch.Tensor:
+            return super().loss(step) * math.nan
+
+    monkeypatch.setitem(command.STAGES, "text", Broken)
+    with pytest.raises(SystemExit) as ended:
+        command.main(["text", "--folder", str(tmp_path)])
+    assert ended.value.code == 1
+    assert "the loss of step 0 is nan" in capsys.readouterr().err

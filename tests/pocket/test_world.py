@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workshop.pocket.world import dog, draw, scenes
+from workshop.pocket.measure import faces
+from workshop.pocket.world import dog, draw, palette, scenes
+from workshop.pocket.world.palette import LEAST_CONTRAST, contrast
 
 
 def pixels(scene: scenes.Scene, *, rich: bool = False) -> np.ndarray:
@@ -119,3 +121,44 @@ def test_the_dog_wears_markings_that_no_dog_of_the_base_model_has_together() -> 
     worn = [scenes.random_dog(rng).markings for _ in range(500)]
     assert len(dog.DOG.markings) == 2 and not any(set(dog.DOG.markings) <= set(one) for one in worn)
     assert all(pose != "jumping" for _, _, _, pose, _ in dog.PICTURES)
+
+
+def test_contrast_is_that_of_wcag():
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)  # WCAG's own borderline grey
+
+
+@pytest.mark.parametrize("skin", scenes.SKINS)
+def test_every_feature_of_a_face_is_told_from_every_skin_by_lightness(skin: str):
+    drawn = palette.FEATURES[skin] | {f"{hair} brow": tone for hair, tone in palette.BROW[skin].items()}
+    drawn |= {"pupil": palette.INK}
+    faint = {
+        name: round(contrast(tone, palette.SKIN[skin]), 2)
+        for name, tone in drawn.items()
+        if contrast(tone, palette.SKIN[skin]) < LEAST_CONTRAST
+    }
+    assert not faint
+
+
+@pytest.mark.parametrize("skin", scenes.SKINS)
+def test_the_white_of_an_eye_is_bounded_on_every_skin(skin: str):
+    bounds = [palette.FEATURES[skin]["lid"], palette.INK]
+    assert all(contrast(palette.EYE_WHITE, tone) >= LEAST_CONTRAST for tone in bounds)
+
+
+@pytest.mark.parametrize("kind", ["portrait", "figure", "seated", "couple"])
+def test_faces_of_every_skin_have_like_contrast(kind: str):
+    shown = faces.render_faces(kind, 8, seed=5)
+    grey = shown.pictures @ np.array([0.299, 0.587, 0.114])
+    spread = [
+        np.mean([picture[tone][mask].std() for picture, mask in zip(grey, shown.masks, strict=True)])
+        for tone in range(len(scenes.SKINS))
+    ]
+    assert min(spread) / max(spread) > 0.7  # 0.4 for dark portraits before eyes had whites
+
+
+@pytest.mark.parametrize("kind", scenes.KINDS)
+def test_a_child_can_tell_the_rich_finish_from_the_plain_one(kind: str):
+    for scene in islice(scenes.stream(9, kind=kind), 12):
+        apart = np.abs(pixels(scene) - pixels(scene, rich=True)).max(axis=2)
+        assert (apart > 24).mean() > 0.2  # a fifth of all pixels differ by a tenth of the range

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from random import Random
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from workshop.pocket.training import dit, inputs, recipes
 from workshop.pocket.training.examples import CaptionExamples
 from workshop.pocket.training.stages import base as base_stage
 from workshop.pocket.training.stages.artaug import ArtAugStage
-from workshop.pocket.world import scenes
+from workshop.pocket.world import captions, scenes
 
 
 @pytest.fixture
@@ -72,3 +73,20 @@ def test_artaug_leaves_the_base_alone_where_the_scene_is_decided():
     assert torch.equal(target[0], velocity[0])
     of_base = stage.predict(latents, sigma, words, fast=False, network=stage.base)[0]
     assert torch.equal(target[1], of_base[1])
+
+
+def test_in_the_last_part_of_a_run_the_velocitys_error_counts_alone():
+    torch.manual_seed(0)
+    stage = base_stage.BaseStage.__new__(base_stage.BaseStage)
+    stage.device, stage.network, stage.latent_reader = "cpu", dit.DiTWithReadout(), None
+    stage.fast_velocity = dit.predict_velocity
+    stage.steps, stage.recipe = 100, recipes.RECIPES["base"]
+    first = round(100 * (1 - recipes.FINISH))
+    assert [stage.is_finish(step) for step in (0, first - 1, first, 99)] == [False, False, True, True]
+    latents = torch.randn(2, 16, 16, 16)
+    words = torch.randn(2, 8, architecture.WIDTH), torch.tensor([8, 5])
+    asked = [captions.caption(scene, "en", Random(0)).named for scene in islice(scenes.stream(1), 2)]
+    usual, late = (stage.compute_losses(latents, words, asked, finish=finish) for finish in (False, True))
+    assert usual.total > usual.velocity_error
+    assert torch.equal(late.total, late.velocity_error)
+    assert late.total.requires_grad

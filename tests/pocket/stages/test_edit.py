@@ -61,7 +61,8 @@ def test_prompts_are_read_as_the_pipeline_reads_them(stage, unit, numbered, monk
     monkeypatch.setattr(embedder, "resize_image", lambda image: image)  # ours come at one size
     real = embedder.process(pipe, prompt="a man in the snow", edit_image=images if numbered else images[0])
     with monkeypatch.context() as patch:
-        patch.setattr(edit_stage.torch, "autocast", lambda *_: nullcontext())  # the pipeline has float32
+        # The pipeline has float32.
+        patch.setattr(edit_stage.torch, "autocast", lambda *_, **__: nullcontext())
         hidden, lengths = stage.encode_prompts(
             ["a man in the snow"], image_tokens_of(stage, pipe, images), fast=False
         )

@@ -13,6 +13,7 @@ part in training, say how close pictures are to renders. What is chosen by figur
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,16 +64,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("Nothing was written. Leave out --prompts and --validation for the report, or name --output.")
         return 0
     (output / "sheets").mkdir(parents=True, exist_ok=True)
-    text = json.dumps(report, indent=1, ensure_ascii=False)
-    (output / "report.json").write_text(text + "\n", encoding="utf8")
-    if output == files.POCKET:
-        update_card(output / "README.md", report)
     sheets |= more
     for name, image in sheets.items():
         kept = image if name in FULL_COLOUR else image.quantize(256)
         kept.save(output / "sheets" / f"{name}.png", optimize=True)
+    report["measured files"] = fingerprint(files.POCKET, "*.safetensors") | fingerprint(output, "*.png")
+    text = json.dumps(report, indent=1, ensure_ascii=False)
+    (output / "report.json").write_text(text + "\n", encoding="utf8")
+    if output == files.POCKET:
+        update_card(output / "README.md", report)
     print(f"written to {output}: report.json and {len(sheets)} sheets")
     return 0
+
+
+def fingerprint(folder: Path, pattern: str) -> dict[str, str]:
+    """Return the SHA-256 of every file under a folder whose name matches, by its path from there.
+
+    The report carries those of the weights and of the sheets: neither can be replaced without the other.
+    """
+    found = sorted(path for path in folder.rglob(pattern) if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found
+    }
 
 
 def write_table(report: dict[str, Any]) -> str:

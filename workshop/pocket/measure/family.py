@@ -152,12 +152,9 @@ def measure_artaug(
     pipe: QwenImagePipeline, lora: ModelConfig, plain: Sequence[Drawing]
 ) -> tuple[Figures, list[Image.Image]]:
     """Draw the prompts and seeds of `plain` with ArtAug; return figures, and pairs of pictures."""
-    from tqdm.auto import tqdm
-
     pipe.dit = pipe.enable_lora_hot_loading(pipe.dit)
     pipe.load_lora(pipe.dit, lora, hotload=True)
-    drawn = draw_captions(pipe, [one.caption for one in plain], first_seed=plain[0].seed)
-    rich = list(tqdm(drawn, total=len(plain), desc="with ArtAug", unit="picture"))
+    rich = draw_captions(pipe, [one.caption for one in plain], first_seed=plain[0].seed, doing="with ArtAug")
     pipe.clear_lora()
     pairs = list(zip(plain, rich, strict=True))
     figures = {
@@ -201,25 +198,25 @@ def choose_instructions(count: int, *, part: int = REPORT) -> list[tuple[Scene, 
 
 def draw_edits(pipe: QwenImagePipeline, jobs: Sequence[Job], *, several: bool, desc: str) -> list[Edited]:
     """Draw every job, with every other one's references rendered richly. several: the model takes a list"""
-    from tqdm.auto import tqdm
-
-    edits = []
-    for seed, (people, caption) in enumerate(tqdm(jobs, desc=desc, unit="picture")):
+    pictures = []
+    for seed, (people, caption) in enumerate(jobs):
         references = [draw.to_image(scene, SIZE, rich=seed % 2 == 1) for scene in people]
-        image = drawing.draw(
-            pipe,
-            caption.text,
-            negative_prompt=prompts.NEGATIVE_PROMPT,
-            edit_image=references if several else references[0],
-            edit_image_auto_resize=False,
-            seed=seed,
-            num_inference_steps=NUM_INFERENCE_STEPS,
-            cfg_scale=CFG_SCALE,
-            size=SIZE,
-        )
-        shows = tuple(scenes.attributes(scene) for scene in people)
-        edits.append(Edited(caption, shows, image, reader.read(image)))
-    return edits
+        shown = references if several else references[0]
+        pictures.append({"prompt": caption.text, "edit_image": shown, "seed": seed})
+    images = drawing.draw_all(
+        pipe,
+        pictures,
+        negative_prompt=prompts.NEGATIVE_PROMPT,
+        edit_image_auto_resize=False,
+        num_inference_steps=NUM_INFERENCE_STEPS,
+        cfg_scale=CFG_SCALE,
+        size=SIZE,
+        doing=desc,
+    )
+    return [
+        Edited(caption, tuple(scenes.attributes(scene) for scene in people), image, reader.read(image))
+        for (people, caption), image in zip(jobs, images, strict=True)
+    ]
 
 
 def measure_edits(

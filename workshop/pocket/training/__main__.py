@@ -11,7 +11,8 @@ Every stage saves checkpoints in `--folder` (outside git), resumes from the newe
 seeded. `export` writes what is trained to data/pocket, in the layout of the real repositories.
 
 A stage builds on the checkpoints of earlier ones in `--folder`, or where there are none on what data/pocket
-ships. So the shipped DiT can be trained further on its own: `python -m workshop.pocket.training base --warm`.
+ships. So the shipped DiT can be trained further on its own: `python -m workshop.pocket.training base --warm`,
+and then what was made from it: `multi --warm`, `edit --warm`, `artaug --warm`, `f2p --warm`.
 
 Two CPU cores do more as two processes of one thread each, which share every batch:
 
@@ -30,20 +31,22 @@ import torch
 import torch.distributed as dist
 
 from workshop import amounts, files
-from workshop.pocket.training.checkpoint import SHIPPED_DIT, SHIPPED_VAE, load_shipped
 from workshop.pocket.training.export import export
 from workshop.pocket.training.loop import Stage, rank_and_size, train
 from workshop.pocket.training.stages.artaug import ArtAugStage
 from workshop.pocket.training.stages.base import BaseStage
+from workshop.pocket.training.stages.decoder import DecoderStage
 from workshop.pocket.training.stages.edit import EditStage
 from workshop.pocket.training.stages.feature import FeatureStage
 from workshop.pocket.training.stages.reader import ReaderStage
 from workshop.pocket.training.stages.text import TextStage
 from workshop.pocket.training.stages.vae import VaeStage
 from workshop.pocket.training.stages.vision import VisionStage
+from workshop.pocket.training.warm import WARM, load_warm
 
 STAGES: dict[str, Callable[[Path, str], Stage]] = {
     "vae": VaeStage,
+    "decoder": DecoderStage,
     "text": TextStage,
     "vision": VisionStage,
     "reader": ReaderStage,
@@ -55,9 +58,6 @@ STAGES: dict[str, Callable[[Path, str], Stage]] = {
     "f2p": partial(EditStage, "f2p"),
 }
 """What makes each stage, from its folder and device."""
-
-WARM = {"base": SHIPPED_DIT["base"], "vae": SHIPPED_VAE}
-"""The stages that can begin with shipped weights, and where these are."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,13 +93,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="peak of the learning rate, in place of the stage's own",
     )
     parser.add_argument(
-        "--warm", action="store_true", help="begin with the shipped weights (stages base, vae)"
+        "--warm", action="store_true", help=f"begin with the shipped weights (stages {', '.join(WARM)})"
     )
     parser.add_argument("--output", type=Path, help="where export writes; default data/pocket")
     options = parser.parse_args(argv)
     if options.warm and options.stage not in WARM:
         parser.error(
-            f"--warm is for the stages {' and '.join(WARM)}, got {options.stage}: "
+            f"--warm is for the stages {', '.join(WARM)}, got {options.stage}: "
             "nothing else ships in a form to go on from"
         )
     for folder, flag in ((options.folder, "--folder"), (options.output, "--output")):
@@ -116,15 +116,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         dist.init_process_group("gloo")
     stage = STAGES[options.stage](options.folder, options.device)
     if options.warm:
-        stage.network.load_state_dict(load_shipped(WARM[options.stage]), strict=False)
+        stage.network.load_state_dict(load_warm(options.folder, options.stage), strict=False)
     stage.rate = stage.rate if options.rate is None else options.rate
-    train(
-        stage,
-        options.folder,
-        steps=stage.steps if options.steps is None else options.steps,
-        minutes=options.minutes,
-        save_every=60 * options.save_every,
-    )
+    stage.steps = stage.steps if options.steps is None else options.steps
+    try:
+        train(
+            stage,
+            options.folder,
+            steps=stage.steps,
+            minutes=options.minutes,
+            save_every=60 * options.save_every,
+        )
+    except FloatingPointError as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
     return 0
 
 

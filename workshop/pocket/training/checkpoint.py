@@ -28,6 +28,9 @@ SHIPPED_DIT = {
 }
 """The DiT that each stage ships, in data/pocket/Qwen."""
 
+SHIPPED_READER = "../reader.safetensors"
+SHIPPED_ARTAUG = "../DiffSynth-Studio/Qwen-Image-LoRA-ArtAug-v1/model.safetensors"
+
 
 def save(
     path: Path,

@@ -38,6 +38,12 @@ class Crops:
 
     def cut(self, side: int, rng: random.Random) -> np.ndarray:
         """Cut one crop, at times mirrored: uint8 (side, side, 3). side: px"""
+        index, x, y = self.choose_place(side, rng)
+        piece = self.pictures[index, y : y + side, x : x + side]
+        return piece[:, ::-1] if rng.random() < 0.5 else piece
+
+    def choose_place(self, side: int, rng: random.Random) -> tuple[int, int, int]:
+        """Return the number of a picture and the upper left corner of a crop in it, x and y in px."""
         most = self.pictures.shape[1] - side
         where = rng.random()
         if where < FACES:
@@ -50,5 +56,4 @@ class Crops:
             x, y = (min(max(at - side // 2 + rng.randint(-JITTER, JITTER), 0), most) for at in middle)
         else:
             x, y = rng.randint(0, most), rng.randint(0, most)
-        piece = self.pictures[index, y : y + side, x : x + side]
-        return piece[:, ::-1] if rng.random() < 0.5 else piece
+        return index, x, y

@@ -121,14 +121,17 @@ def mask_padding(lengths: torch.Tensor, text_tokens: int, image_tokens: int = 64
     return mask[:, None, None]
 
 
-def sample_sigmas(count: int) -> torch.Tensor:
+def sample_sigmas(count: int, *, even: bool = False) -> torch.Tensor:
     """Return noise levels for training, (count,): two thirds logit-normal, one third close to pure noise.
+
+    even: draw half of them uniformly instead, so that edges and small things are met as often as shapes
 
     sigma = 1 / (1 + e^−n), or 1 − u²/4, with n normal and u uniform. A picture of 64 tokens shows its colours
     through nearly all noise: only there does a model learn to take them from the prompt.
     """
     usual = torch.sigmoid(torch.randn(count))
-    return torch.where(torch.rand(count) < 2 / 3, usual, 1 - 0.25 * torch.rand(count).square())
+    mixed = torch.where(torch.rand(count) < 2 / 3, usual, 1 - 0.25 * torch.rand(count).square())
+    return torch.where(torch.rand(count) < 0.5, torch.rand(count), mixed) if even else mixed
 
 
 # Fast functions

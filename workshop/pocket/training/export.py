@@ -8,48 +8,51 @@ from pathlib import Path
 import torch
 
 from workshop import files
-from workshop.pocket.model import reader, tokens
+from workshop.pocket.model import tokens
 from workshop.pocket.model.architecture import PocketDiT
 from workshop.pocket.training import checkpoint
 from workshop.pocket.training.dit import drop_readout
 from workshop.pocket.training.encoder import load_encoder
 from workshop.pocket.training.inputs import PromptTokens
 from workshop.pocket.training.latents import load_vae
+from workshop.pocket.training.recipes import ALPHAS, LORAS, RECIPES
+from workshop.pocket.training.warm import load_start
 from workshop.training.checkpoint import serialise
-
-LORAS = {"artaug": "Qwen-Image-LoRA-ArtAug-v1", "f2p": "Qwen-Image-Edit-F2P"}
-"""The stages that train a LoRA, and its folder in data/pocket/DiffSynth-Studio."""
-
-ALPHAS = {"artaug": 1.32, "f2p": 1.4}
-"""The alpha in training that alpha 1 of the shipped LoRA stands for. ArtAug learns with care, because it must
-not change the scene; at 1.32 the richer finish shows in nearly every picture. F2P keeps more of a face at
-1.4."""
 
 
 def export(folder: Path, output: Path | None = None) -> None:
-    """Write what is trained in `folder` to data/pocket, or to `output`.
+    """Write what is trained in `folder` to data/pocket, or to `output`; leave the rest there as it is.
 
-    That is DiT, text encoder, VAE, reader, tokenizer and processor, and those edit models and LoRAs that are
-    there.
+    Text encoder, VAE, tokenizer and processor are always written: what is shipped stands in for what this
+    folder lacks. An edit model that it lacks takes the change of the base with it (`warm.load_start`).
     """
     pocket = output or files.POCKET
     repositories = pocket / "Qwen"
     base = repositories / "Qwen-Image"
-    for stage, path in checkpoint.SHIPPED_DIT.items():
-        if stage == "base" or checkpoint.exists(folder, stage):
-            save_dit(checkpoint.load_trained(folder, stage), repositories / path)
+    for stage, weights in collect_dits(folder).items():
+        save_dit(weights, repositories / checkpoint.SHIPPED_DIT[stage])
     for stage, name in LORAS.items():
         if checkpoint.exists(folder, stage):
             target = pocket / "DiffSynth-Studio" / name
             save_lora(checkpoint.load_trained(folder, stage), target, alpha=ALPHAS[stage])
     save_weights(load_encoder(folder).state_dict(), base / "text_encoder" / "model.safetensors")
     save_weights(load_vae(folder).state_dict(), base / "vae" / "diffusion_pytorch_model.safetensors")
-    network = reader.Reader()
-    network.load_state_dict(checkpoint.load_trained(folder, "reader"))
-    save_weights(network.state_dict(), pocket / "reader.safetensors")
+    if checkpoint.exists(folder, "reader"):
+        save_weights(checkpoint.load_trained(folder, "reader"), pocket / "reader.safetensors")
     tokenizer = PromptTokens(folder).tokenizer
     tokens.write_tokenizer(tokenizer, base / "tokenizer")
     tokens.make_processor(tokenizer).save_pretrained(repositories / "Qwen-Image-Edit" / "processor")
+
+
+def collect_dits(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """Return the DiTs to ship, by stage: those trained in `folder`, and those made from one that was."""
+    found: dict[str, dict[str, torch.Tensor]] = {}
+    for stage in checkpoint.SHIPPED_DIT:  # each after the one that it is made from
+        if checkpoint.exists(folder, stage):
+            found[stage] = checkpoint.load_trained(folder, stage)
+        elif RECIPES[stage].begins in found:
+            found[stage] = load_start(stage, after=found[RECIPES[stage].begins])
+    return found
 
 
 def save_dit(weights: Mapping[str, torch.Tensor], path: Path) -> None:

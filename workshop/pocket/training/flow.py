@@ -34,7 +34,7 @@ from workshop.pocket.training.features import compare_latents, load_latent_reade
 from workshop.pocket.training.inputs import PromptTokens
 from workshop.pocket.training.loop import rank_and_size
 from workshop.pocket.training.recipes import FEATURE_WEIGHT, READOUT_WEIGHT, RECIPES
-from workshop.pocket.training.speed import compiled
+from workshop.pocket.training.speed import autocast, compiled
 
 E = TypeVar("E")
 Named = Mapping[str, str]
@@ -47,7 +47,7 @@ class Losses(NamedTuple):
 
     total: torch.Tensor
     velocity_error: torch.Tensor  # the mean squared error of the velocity alone
-    correct: torch.Tensor  # share of attributes that the image tokens know
+    correct: torch.Tensor  # share of attributes that the image tokens know, nan if they are not asked
 
 
 class FlowStage(Generic[E]):
@@ -109,6 +109,10 @@ class FlowStage(Generic[E]):
 
     # The loss
 
+    def is_finish(self, step: int) -> bool:
+        """Return whether a step is in the run's last part, in which only the velocity's error counts."""
+        return step >= (1 - self.recipe.finish) * self.steps
+
     def compute_losses(
         self,
         latents: torch.Tensor,
@@ -117,6 +121,7 @@ class FlowStage(Generic[E]):
         references: Sequence[torch.Tensor] = (),
         *,
         shown: Sequence[Sequence[Named]] = (),
+        finish: bool = False,
         for_report: bool = False,
     ) -> Losses:
         """Return the losses of a batch at random sigmas.
@@ -132,22 +137,25 @@ class FlowStage(Generic[E]):
         latents and each of references: (B, 16, 16, 16)
         asked: attributes that each drawing must have; shown: those of each reference, one list for each of
         `references`
+        finish: leave all but the velocity's error out of the total, and meet more low sigmas
         for_report: compile nothing, and leave the last two lines out of the total, which no report prints
         """
         fast = not for_report
         noise = torch.randn_like(latents)
-        sigma = sample_sigmas(len(latents)).to(self.device)
+        sigma = sample_sigmas(len(latents), even=finish).to(self.device)
         mixed = torch.lerp(latents, noise, sigma.view(-1, 1, 1, 1))
         predicted, middle = self.predict(mixed, sigma, words, references, fast=fast)
         target = self.regression_target(noise - latents, mixed, sigma, words=words, fast=fast)
         velocity_error = (predicted - target).square().mean()
+        if finish:
+            return Losses(velocity_error, velocity_error, velocity_error.new_tensor(float("nan")))
         asked_labels = labels.to_tensor(asked, self.device)
         shown_labels = [labels.to_tensor(each, self.device) for each in shown]
         readout, correct = self.readout_loss(middle, asked_labels, shown_labels)
         total = velocity_error + READOUT_WEIGHT * readout
         if self.latent_reader is not None and not for_report:
             drawn = mixed - sigma.view(-1, 1, 1, 1) * predicted
-            with torch.autocast(self.device, torch.bfloat16):
+            with autocast(self.device):
                 error, logits = self.fast_compare(self.latent_reader, drawn, latents)
             readable = asked_labels * (sigma < self.recipe.reading_below)[:, None]
             total = total + FEATURE_WEIGHT * (error * (sigma < self.recipe.features_below)).mean()
@@ -163,7 +171,7 @@ class FlowStage(Generic[E]):
         middle: (B, (1 + references)·64, D); asked_labels: (B, A); shown_labels: (B, A) for each reference
         returns: the sum over drawing and references, and the share, both ()
         """
-        with torch.autocast(self.device, torch.bfloat16):
+        with autocast(self.device):
             logits = self.network.readout(F.layer_norm(middle, (WIDTH,))).float()
         drawing, *others = logits.chunk(1 + len(shown_labels), dim=1)
         loss, correct = labels.named_cross_entropy(drawing, asked_labels)
@@ -199,7 +207,7 @@ class FlowStage(Generic[E]):
         network = network or self.network
         (text, lengths), pictures = words, 1 + len(references)
         mask = mask_padding(lengths, text.shape[1], 64 * pictures).to(self.device).bfloat16()
-        with fast_functions(), torch.autocast(self.device, torch.bfloat16):
+        with fast_functions(), autocast(self.device):
             rotary = make_rotary(network, text.shape[1], self.device, pictures=pictures)
             for tensor, axis in ((text, 1), (mask, 3), (rotary[1], 0)):
                 torch._dynamo.mark_dynamic(tensor, axis)

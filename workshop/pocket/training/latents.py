@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffsynth.models.qwen_image_vae import QwenImageCausalConv3d, QwenImageRMS_norm, QwenImageVAE
 
-from workshop import files
+from workshop import files, frame
 from workshop.pocket.model.architecture import VAE_KWARGS
 from workshop.pocket.training import checkpoint, renders
-from workshop.pocket.training.speed import compiled
+from workshop.pocket.training.speed import autocast, compiled
 
 
 def to_tensor(pictures: np.ndarray, device: str = "cpu") -> torch.Tensor:
@@ -87,8 +86,7 @@ def _forward_2d(self: QwenImageCausalConv3d, x: torch.Tensor, cache_x: None = No
     """Convolve one frame: (B, C, 1, H, W) → (B, channels out, 1, H, W)."""
     if cache_x is not None or x.shape[2] != 1:
         raise ValueError(f"single_frame() is for one frame without a cache, got {x.shape[2]} frames.")
-    height = self._padding[2]
-    return F.conv2d(x[:, :, 0], self.weight[:, :, -1], self.bias, self.stride[1:], height).unsqueeze(2)
+    return frame.convolve(self, x)
 
 
 @torch.no_grad()
@@ -116,9 +114,14 @@ def normalise(vae: QwenImageVAE, pictures: torch.Tensor) -> None:
 
 
 def load_vae(folder: Path) -> QwenImageVAE:
-    """Return the trained VAE with normalised latents, in float32, for inference; else the shipped one."""
+    """Return the trained VAE with normalised latents, in float32, for inference; else the shipped one.
+
+    The stage `decoder` begins with either of them and keeps its encoder.
+    """
     vae = QwenImageVAE(**VAE_KWARGS)
-    if checkpoint.exists(folder, "vae"):
+    if checkpoint.exists(folder, "decoder"):
+        vae.load_state_dict(checkpoint.load_trained(folder, "decoder"))
+    elif checkpoint.exists(folder, "vae"):
         vae.load_state_dict(checkpoint.load_trained(folder, "vae"))
         normalise(vae, to_tensor(renders.load_training(folder)[1][:512]))
     else:
@@ -147,7 +150,7 @@ def encode_pictures(folder: Path, device: str, pictures: np.ndarray, path: Path)
 
     def latents(some: np.ndarray) -> torch.Tensor:
         """Encode uint8 pictures, (B, H, W, 3), as (B, 16, 16, 16)."""
-        with single_frame(), torch.autocast(device, torch.bfloat16):
+        with single_frame(), autocast(device):
             return encode(to_tensor(some, device))
 
     return map_pictures(path, pictures, latents, shape=(16, 16, 16))

@@ -73,6 +73,8 @@ def train(stage: Stage, folder: Path, *, steps: int, minutes: float, save_every:
 
     The random state of a step depends on the step alone, so a resumed run sees the batches of an
     uninterrupted one.
+
+    Raises FloatingPointError before a step whose loss or gradient is no number: weights stay as they were.
     """
     from tqdm.auto import tqdm
 
@@ -95,7 +97,8 @@ def train(stage: Stage, folder: Path, *, steps: int, minutes: float, save_every:
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             over = average_gradients(parameters, stop=rank == 0 and time.monotonic() - started > minutes * 60)
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            demand_numbers(stage, step, loss=loss.item(), gradient=norm.item())
             optimizer.step()
             update_averages(stage, averages, step)
             smooth = loss.item() if smooth is None else 0.98 * smooth + 0.02 * loss.item()
@@ -108,6 +111,17 @@ def train(stage: Stage, folder: Path, *, steps: int, minutes: float, save_every:
                 saved = time.monotonic()
             if over:
                 break
+
+
+def demand_numbers(stage: Stage, step: int, **values: float) -> None:
+    """Raise FloatingPointError, with stage, step and rate, if one of these values is no number."""
+    for what, value in values.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"In stage {stage.name} the {what} of step {step} is {value}, not a finite number. "
+                "The step was not made, and the last checkpoint is as it was. "
+                f"Call again with a --rate below {stage.rate:g}: the stage goes on from that checkpoint."
+            )
 
 
 def update_averages(stage: Stage, averages: dict[str, torch.Tensor], step: int) -> None:

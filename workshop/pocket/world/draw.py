@@ -12,52 +12,42 @@ import math
 import random
 from typing import TYPE_CHECKING
 
+from workshop.pocket.world.palette import (
+    BROW,
+    COAT,
+    COLOR,
+    EYE_WHITE,
+    FEATURES,
+    HAIR,
+    INK,
+    LEAF,
+    MARKING,
+    SKIN,
+    TEETH,
+    TROUSERS,
+    WOOD,
+    darker,
+    edge,
+    lighter,
+)
 from workshop.pocket.world.scenes import Dog, Person, Scene
 
 if TYPE_CHECKING:
     from PIL import Image
 
 UNITS = 256
-SKIN = {"light": "#f8d5bb", "tan": "#dba273", "dark": "#87563a"}
-HAIR = {"black": "#25222c", "brown": "#734625", "blond": "#edc655", "red": "#cc4f1c", "gray": "#b9bcc6"}
-COLOR = {
-    "red": "#d93038",
-    "yellow": "#f6c52c",
-    "green": "#3a9c52",
-    "blue": "#2c6cd6",
-    "purple": "#7f46b8",
-    "pink": "#f58fb8",
-    "white": "#f8f6f0",
-    "dark gray": "#4b4e57",
-}
-COAT = {"black": "#2e2c33", "brown": "#7d4a29", "golden": "#e3a646", "white": "#f5f1e8", "gray": "#9b9fa9"}
-MARKING = {"black": "#f5f1e8", "brown": "#f5f1e8", "golden": "#fbf3e0", "white": "#7d4a29", "gray": "#3b3c44"}
-INK = "#2b2430"
-TROUSERS = "#38456b"
-WOOD = "#a86f3f"
-LEAF = "#3f8f4f"
-
-
-def mix(color: str, other: str, share: float) -> str:
-    """The colour `share` of the way from one #rrggbb to the other."""
-    pairs = [(int(color[i : i + 2], 16), int(other[i : i + 2], 16)) for i in (1, 3, 5)]
-    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
-
-
-def lighter(color: str, share: float = 0.3) -> str:
-    return mix(color, "#ffffff", share)
-
-
-def darker(color: str, share: float = 0.3) -> str:
-    """Towards a deep violet rather than black: shadows in an illustration have a colour."""
-    return mix(color, "#1d1030", share)
+OUTLINE = 4
+"""Units, the width of the lines around people, dogs and things in the rich finish."""
 
 
 class Canvas:
-    """A growing SVG. `fill` is where the two finishes part: a flat colour, or a gradient of it."""
+    """A growing SVG. `fill` is where the two finishes part: a flat colour, or a gradient of it.
+
+    outlined: whether the rich finish draws a line of a darker shade around every shape of one colour
+    """
 
     def __init__(self, *, rich: bool, rng: random.Random) -> None:
-        self.rich, self.rng = rich, rng
+        self.rich, self.rng, self.outlined = rich, rng, False
         self.parts: list[str] = []
         self.defs: dict[str, str] = {}
 
@@ -73,7 +63,15 @@ class Canvas:
         )
         return f"url(#{name})"
 
+    def outline(self, color: str) -> tuple[str, float]:
+        """The colour and the width of the line around a shape of this colour."""
+        return (
+            (edge(color), OUTLINE) if self.rich and self.outlined and color.startswith("#") else ("none", 0)
+        )
+
     def path(self, d: str, color: str, *, stroke: str = "none", width: float = 0, opacity: float = 1) -> None:
+        if not width and opacity == 1:
+            stroke, width = self.outline(color)
         line = f' stroke="{stroke}" stroke-width="{width}" stroke-linecap="round" stroke-linejoin="round"'
         veil = f' opacity="{opacity}"' if opacity < 1 else ""
         self.parts.append(f'<path d="{d}" fill="{self.fill(color)}"{line if width else ""}{veil}/>')
@@ -83,7 +81,11 @@ class Canvas:
 
     def oval(self, x: float, y: float, rx: float, ry: float, color: str, *, opacity: float = 1) -> None:
         veil = f' opacity="{opacity}"' if opacity < 1 else ""
-        self.parts.append(f'<ellipse cx="{x}" cy="{y}" rx="{rx}" ry="{ry}" fill="{self.fill(color)}"{veil}/>')
+        stroke, width = self.outline(color) if opacity == 1 else ("none", 0)
+        line = f' stroke="{stroke}" stroke-width="{width}"' if width else ""
+        self.parts.append(
+            f'<ellipse cx="{x}" cy="{y}" rx="{rx}" ry="{ry}" fill="{self.fill(color)}"{line}{veil}/>'
+        )
 
     def box(self, x: float, y: float, w: float, h: float, color: str, radius: float = 0) -> None:
         self.parts.append(
@@ -329,32 +331,55 @@ def face(c: Canvas, p: Person) -> None:
         c.path("M20-36C44-20 46 20 14 51C36 46 46 22 44-6Z", darker(skin, 0.45), opacity=0.35)
         for x in (-26, -12, 4, 20):
             c.line(f"M{x}-50q-8 8-10 18", lighter(tone, 0.45), 2.6, opacity=0.75)
-    features(c, p, skin)
+    features(c, p)
 
 
-def features(c: Canvas, p: Person, skin: str) -> None:
-    brow = darker(HAIR[p.hair], 0.45)
+def features(c: Canvas, p: Person) -> None:
+    """Brows, eyes, nose, mouth and glasses, in tones that the skin sets off."""
+    tones, woman = FEATURES[p.skin], p.who == "woman"
+    c.outlined = False
     for side in (-1, 1):
-        c.oval(side * 18, 4, 5.5, 7.5, INK)
-        if p.who == "woman":
-            c.line(f"M{side * 12}-4Q{side * 20}-10 {side * 29}-4", INK, 3.6)
-        else:
-            c.line(f"M{side * 9}-13Q{side * 19}-18 {side * 29}-12", brow, 6)
-        if c.rich:
-            c.oval(side * 18 - 2, 1, 2, 2.6, "white")
-    c.line("M0 10q5 8-1 10", darker(skin, 0.35), 3)
-    if p.who == "woman":
-        c.path("M-15 29Q0 27 15 29Q10 44 0 44Q-10 44-15 29Z", "#c8324a")
-        if c.rich:
-            c.line("M-7 40q7 3 13-1", "#ff9aa8", 2)
-    else:
-        c.line("M-15 31Q0 43 15 31", darker(skin, 0.62), 4.5)
+        eye(c, side * 19, 4, tones["lid"], lashes=woman, glasses=p.glasses == "yes")
+        brow = BROW[p.skin][p.hair]
+        c.line(f"M{side * 9}-15Q{side * 20}-21 {side * 31}-14", brow, 4 if woman else 6)
+    c.line("M-1 13q4 6-2 8", tones["nose"], 4)
+    mouth(c, p)
     if p.glasses == "yes":
         for side in (-1, 1):
-            c.path(ring(side * 19, 5, 15), "none", stroke="#1b1b22", width=5.5)
+            c.path(ring(side * 20, 5, 16), "none", stroke=tones["rims"], width=5.5)
             if c.rich:
-                c.line(f"M{side * 19 - 7} 1l6-6", "white", 2.4, opacity=0.9)
-        c.line("M-5 3q5-4 10 0", "#1b1b22", 5)
+                c.line(f"M{side * 20 - 8} 2l6-7", "white", 3, opacity=0.9)
+        c.line("M-5 3q5-4 10 0", tones["rims"], 5)
+    c.outlined = True
+
+
+def eye(c: Canvas, x: float, y: float, lid: str, *, lashes: bool, glasses: bool) -> None:
+    """An almond of white with a pupil, under a lid; behind glasses it is smaller and has no lid."""
+    rx, ry, side = (10, 8, 1) if glasses else (12.5, 10, 1)
+    side = 1 if x > 0 else -1
+    c.oval(x, y, rx, ry, EYE_WHITE)
+    c.oval(x, y, 5.5, 7, INK)
+    if c.rich:
+        c.oval(x - 2, y - 3, 2.2, 2.6, "white")
+    if not glasses:
+        c.line(
+            f"M{x - rx} {y}C{x - rx * 0.6} {y - ry * 1.35} {x + rx * 0.6} {y - ry * 1.35} {x + rx} {y}",
+            lid,
+            3.6,
+        )
+        if lashes:
+            c.line(f"M{x + side * rx} {y - 1}l{side * 5}-4", lid, 3.6)
+
+
+def mouth(c: Canvas, p: Person) -> None:
+    """An open smile: lips, or a dark mouth, around a row of teeth."""
+    tones = FEATURES[p.skin]
+    if p.who == "woman":
+        c.path("M-16 28Q0 26 16 28Q11 45 0 45Q-11 45-16 28Z", tones["lips"])
+        c.path("M-10 31H10Q7 37 0 37Q-7 37-10 31Z", TEETH)
+    else:
+        c.path("M-17 29H17Q13 44 0 44Q-13 44-17 29Z", tones["mouth"])
+        c.path("M-12 31H12L10 37H-10Z", TEETH)
 
 
 def ring(x: float, y: float, r: float) -> str:
@@ -558,6 +583,7 @@ def torso(c: Canvas, p: Person, tone: str, half: float) -> None:
 def thing(c: Canvas, held: str, x: float, y: float, scale: float) -> None:
     """What is held, around (x, y)."""
     c.begin(x, y, scale)
+    c.outlined = not held.endswith("flowers")  # lines would hide such small blossoms
     if held.endswith("flowers"):
         c.path("M-22-8L22-8L9 40H-9Z", "#f3e7c9" if held != "white flowers" else "#b98fd0")
         c.path("M-30-6Q-34-30-12-34Q0-46 14-34Q34-30 30-6Q0 10-30-6Z", LEAF)
@@ -571,6 +597,7 @@ def thing(c: Canvas, held: str, x: float, y: float, scale: float) -> None:
         c.line("M18-8q20-2 16 14q-4 12-18 8", "#f08a2c", 7)
         c.path("M-20-18H22L18 24Q0 30-16 24Z", "#f08a2c")
         c.oval(1, -18, 21, 6, "#6b3f22")
+    c.outlined = True
     c.end()
 
 
@@ -805,7 +832,7 @@ def to_svg(scene: Scene, *, rich: bool = False) -> str:
     composition = random.Random(scene.layout)
     c = Canvas(rich=rich, rng=random.Random(composition.random()))
     background(c, scene.background)
-    c.rng = random.Random(composition.random())
+    c.rng, c.outlined = random.Random(composition.random()), True
     DRAW[scene.kind](c, scene)
     return c.svg()
 

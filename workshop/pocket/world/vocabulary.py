@@ -12,7 +12,9 @@ Of several words one is drawn; a word that is listed twice is drawn more often.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True)
@@ -710,3 +712,36 @@ CHINESE = Tongue(
 )
 
 TONGUES = {"en": ENGLISH, "ko": KOREAN, "kn": KANNADA, "zh": CHINESE}
+
+
+def list_words(language: str) -> frozenset[str]:
+    """List the words, in small letters, that captions of a language are made of.
+
+    language: one that puts spaces between words
+
+    >>> "portrait" in list_words("en"), "elephant" in list_words("en")
+    (True, False)
+    """
+    texts = " ".join(re.sub(r"\{\w*\}", " ", text) for text in _read_texts(TONGUES[language]))
+    return frozenset(split_words(texts))
+
+
+def split_words(text: str) -> list[str]:
+    """Split a text into its words, in small letters.
+
+    >>> split_words("A slim-fit suit, 2 dogs.")
+    ['a', 'slim-fit', 'suit', 'dogs']
+    """
+    return re.findall(r"[^\W\d_]+(?:['’-][^\W\d_]+)*", text.lower())
+
+
+def _read_texts(part: object) -> Iterator[str]:
+    """Yield every text in a table of words and forms."""
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, Form | Tongue | Pose):
+        for field in fields(part):
+            yield from _read_texts(getattr(part, field.name))
+    elif isinstance(part, Mapping | tuple):
+        for inner in part.values() if isinstance(part, Mapping) else part:
+            yield from _read_texts(inner)

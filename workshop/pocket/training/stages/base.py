@@ -29,7 +29,7 @@ from workshop.pocket.training.latents import (
     to_tensor,
 )
 from workshop.pocket.training.renders import drawn, load_held_out, load_training
-from workshop.pocket.training.speed import compiled
+from workshop.pocket.training.speed import autocast, compiled
 from workshop.pocket.world import captions
 from workshop.prompts import Caption
 
@@ -69,24 +69,30 @@ class BaseStage(FlowStage[Example]):
         """Return the loss of this process's share of the batch."""
         batch = self.local_batch(step)
         latents = self.stack([self.latents[example.target] for example in batch])
-        return self.caption_losses(latents, [example.caption for example in batch]).total
+        wanted = [example.caption for example in batch]
+        return self.caption_losses(latents, wanted, finish=self.is_finish(step)).total
 
     def caption_losses(
-        self, latents: torch.Tensor, batch_captions: Sequence[Caption], *, for_report: bool = False
+        self,
+        latents: torch.Tensor,
+        batch_captions: Sequence[Caption],
+        *,
+        finish: bool = False,
+        for_report: bool = False,
     ) -> Losses:
-        """Return the losses of pictures with their captions; `for_report` as in `compute_losses`.
+        """Return the losses of pictures with their captions; `finish`, `for_report` as in `compute_losses`.
 
         latents: (B, 16, 16, 16)
         """
         words = self.encode_prompts([caption.text for caption in batch_captions], fast=not for_report)
         asked = [caption.named for caption in batch_captions]
-        return self.compute_losses(latents, words, asked, for_report=for_report)
+        return self.compute_losses(latents, words, asked, finish=finish, for_report=for_report)
 
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str], *, fast: bool = True) -> Words:
         """Return what the pipeline hands to the DiT, (B, S, D), and the lengths, (B,)."""
         ids, lengths = self.prompts.encode_prompts(texts, multiple=8)
-        with torch.autocast(self.device, torch.bfloat16):
+        with autocast(self.device):
             template, ids = self.prompts.template.to(self.device), ids.to(self.device)
             torch._dynamo.mark_dynamic(ids, 1)  # one compilation for prompts of every length
             encode = self.fast_encode if fast else encode_text

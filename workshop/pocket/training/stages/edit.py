@@ -34,7 +34,7 @@ from workshop.pocket.training.flow import FlowStage, Losses, Words
 from workshop.pocket.training.inputs import IMAGE_PAD, IMAGE_TOKENS, cut_patches, write_edit_prompt
 from workshop.pocket.training.latents import encode_renders, map_pictures, to_tensor
 from workshop.pocket.training.renders import load_training
-from workshop.pocket.training.speed import compiled
+from workshop.pocket.training.speed import autocast, compiled
 
 
 def encode_references(folder: Path, device: str, encoder: PocketTextEncoder, *, rich: bool) -> np.ndarray:
@@ -45,7 +45,7 @@ def encode_references(folder: Path, device: str, encoder: PocketTextEncoder, *, 
     @torch.no_grad()
     def image_tokens(pictures: np.ndarray) -> torch.Tensor:
         """Encode uint8 pictures, (B, H, W, 3), as (B, 25, D)."""
-        with torch.autocast(device, torch.bfloat16):
+        with autocast(device):
             return encode(tower, cut_patches(to_tensor(pictures, device)), *places)
 
     path = Path(folder) / ("seen-rich.npy" if rich else "seen.npy")
@@ -78,12 +78,14 @@ class EditStage(FlowStage[EditExample]):
 
     def loss(self, step: int) -> torch.Tensor:
         """Return the loss of this process's share of the batch."""
-        return self.example_losses(self.local_batch(step)).total
+        return self.example_losses(self.local_batch(step), finish=self.is_finish(step)).total
 
-    def example_losses(self, batch: Sequence[EditExample], *, for_report: bool = False) -> Losses:
+    def example_losses(
+        self, batch: Sequence[EditExample], *, finish: bool = False, for_report: bool = False
+    ) -> Losses:
         """Return the losses of a batch, with a little noise on the references' latents, (B, 16, 16, 16) each.
 
-        for_report: as in `compute_losses`
+        finish, for_report: as in `compute_losses`
         """
         latents = self.stack([self.latents[False][example.target] for example in batch])
         by_place: list[tuple[Reference, ...]] = list(
@@ -98,7 +100,9 @@ class EditStage(FlowStage[EditExample]):
         words = self.encode_prompts(texts, image_tokens, fast=not for_report)
         asked = [example.asked for example in batch]
         shown = [[self.examples.list_shown(reference) for reference in each] for each in by_place]
-        return self.compute_losses(latents, words, asked, references, shown=shown, for_report=for_report)
+        return self.compute_losses(
+            latents, words, asked, references, shown=shown, finish=finish, for_report=for_report
+        )
 
     @torch.no_grad()
     def encode_prompts(self, texts: Sequence[str], image_tokens: torch.Tensor, *, fast: bool = True) -> Words:
@@ -117,7 +121,7 @@ class EditStage(FlowStage[EditExample]):
         rest[ids == IMAGE_PAD] = image_tokens.flatten(0, 1)
         torch._dynamo.mark_dynamic(rest, 1)
         torch._dynamo.mark_dynamic(positions, 2)
-        with torch.autocast(self.device, torch.bfloat16):
+        with autocast(self.device):
             layers = self.fast_layers if fast else run_layers
             return layers(model.language_model, first, rest, positions).float(), lengths
 

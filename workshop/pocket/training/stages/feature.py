@@ -15,7 +15,7 @@ from workshop.pocket.training import labels
 from workshop.pocket.training.features import LatentReader
 from workshop.pocket.training.latents import encode_renders, load_vae, single_frame, to_tensor
 from workshop.pocket.training.renders import load_held_out, load_training
-from workshop.pocket.training.speed import compiled
+from workshop.pocket.training.speed import autocast, compiled
 
 
 class FeatureStage:
@@ -35,7 +35,7 @@ class FeatureStage:
         chosen = np.sort(np.random.default_rng(step).integers(len(self.latents), size=self.batch))
         latents = torch.from_numpy(self.latents[chosen]).float().to(self.device)
         latents = latents + 0.5 * torch.rand(self.batch, 1, 1, 1) * torch.randn_like(latents)
-        with torch.autocast(self.device, torch.bfloat16):
+        with autocast(self.device):
             logits = self.fast_read(latents).float()
         return labels.cross_entropy(logits, self.labels[chosen].to(self.device))
 

@@ -25,7 +25,7 @@ from workshop.pocket.training.examples import random_caption
 from workshop.pocket.training.inputs import IMAGE_PAD, IMAGE_TOKENS, PromptTokens, cut_patches
 from workshop.pocket.training.latents import to_tensor
 from workshop.pocket.training.renders import load_held_out, load_training
-from workshop.pocket.training.speed import compiled
+from workshop.pocket.training.speed import autocast, compiled
 from workshop.pocket.world import captions, scenes
 from workshop.prompts import Caption
 
@@ -62,7 +62,7 @@ class TextStage:
         """Return −log softmax(logits)[target], averaged over attributes; what is not named is "free"."""
         ids, lengths = self.prompts.encode_prompts([caption.text for caption in batch])
         targets = labels.to_tensor([caption.named for caption in batch], self.device)
-        with torch.autocast(self.device, torch.bfloat16):
+        with autocast(self.device):
             hidden = self.fast_encode(self.prompts.template.to(self.device), ids.to(self.device))
             logits = self.network.classify_words(hidden, lengths)
         return labels.cross_entropy(logits, targets)
@@ -76,7 +76,7 @@ class TextStage:
         patches = cut_patches(to_tensor(self.renders[chosen], self.device))
         shown = labels.to_tensor([scenes.attributes(self.scenes[i]) for i in chosen], self.device)
         named = labels.to_tensor([caption.named for caption in batch], self.device)
-        with torch.autocast(self.device, torch.bfloat16):
+        with autocast(self.device):
             hidden = self.network.encode_edits(ids, patches)
             image = hidden[ids == IMAGE_PAD].view(self.pictures, IMAGE_TOKENS, WIDTH)
             return labels.cross_entropy(

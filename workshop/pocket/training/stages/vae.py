@@ -22,6 +22,7 @@ from workshop.pocket.model.architecture import VAE_KWARGS
 from workshop.pocket.training.crops import Crops
 from workshop.pocket.training.latents import psnr, single_frame, to_pictures, to_tensor
 from workshop.pocket.training.renders import PLAIN, RICH, rendered
+from workshop.pocket.training.speed import autocast
 
 ENOUGH = {"plain": (16_000, PLAIN[1]), "rich": (6_000, RICH[1])}
 """Count and seed of the renders that this stage cuts its crops from."""
@@ -144,7 +145,7 @@ class VaeStage:
         size = (self.batch, 16, self.crop // 8, self.crop // 8)
         strength = NOISE * torch.rand(self.batch, 1, 1, 1, device=self.device)
         noise = strength * torch.randn(size, device=self.device)
-        with single_frame(), torch.autocast(self.device, torch.bfloat16):
+        with single_frame(), autocast(self.device):
             latents = self.network.encode(pictures.contiguous(memory_format=torch.channels_last))
             decoded = self.network.decode(transform(latents + noise, way))
             target = transform(pictures, way)
@@ -156,7 +157,7 @@ class VaeStage:
     @torch.no_grad()
     def copy(self, pictures: np.ndarray) -> torch.Tensor:
         """Return what the VAE makes of pictures, uint8 (B, H, W, 3): (B, 3, H, W) in [-1, 1]."""
-        with single_frame(), torch.autocast(self.device, torch.bfloat16):
+        with single_frame(), autocast(self.device):
             parts = [
                 self.network.decode(self.network.encode(part)).float().clamp(-1, 1)
                 for part in to_tensor(pictures, self.device).split(8)

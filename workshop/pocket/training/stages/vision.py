@@ -38,7 +38,7 @@ from workshop.pocket.training.inputs import (
 from workshop.pocket.training.latents import to_tensor
 from workshop.pocket.training.loop import rank_and_size
 from workshop.pocket.training.renders import load_held_out, load_training
-from workshop.pocket.training.speed import compiled
+from workshop.pocket.training.speed import autocast, compiled
 from workshop.pocket.world import scenes
 from workshop.prompts import Caption
 
@@ -73,7 +73,7 @@ class VisionStage:
         if with_caption:
             batch = [random_caption(rng.choice(known), rng) for _ in batch]
         shown = labels.to_tensor([scenes.attributes(known[i]) for i in chosen], self.device)
-        with torch.autocast(self.device, torch.bfloat16):
+        with autocast(self.device):
             drawn = to_tensor(renders[chosen], self.device)
             hidden, image, lengths = self.encode_prompts(drawn, batch, pictures=pictures)
             loss = self.pictures_loss(image, shown)
