@@ -100,6 +100,8 @@ def test_all_of_the_house_is_read(imports: list[house.Import]) -> None:
     files = {one.file for one in imports}
     assert {"workshop/profiles.py", "presenter/console/talk.py", "tests/support/house.py"} <= files
     assert {f"notebooks/{path.name}" for path in (REPO / "notebooks").glob("*.ipynb")} <= files
+    labs = (REPO / "notebooks" / "labs").glob("*.ipynb")
+    assert {f"notebooks/labs/{path.name}" for path in labs} <= files
 
 
 # A wall that lets everything through would be green as well: so each is broken in a house of its own.

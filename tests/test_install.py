@@ -34,6 +34,20 @@ DISTRIBUTIONS = {
     "traitlets": "ipykernel",
     "jupyter_client": "ipykernel",
 }
+# What the labs' packages bring; ./scripts/setup --labs installs them, at the versions of constraints.txt.
+ONLY_LABS = {
+    "cloudpickle",
+    "diffusers",
+    "importlib-metadata",
+    "joblib",
+    "lazy-importer",
+    "mlxtend",
+    "narwhals",
+    "scikit-learn",
+    "scipy",
+    "threadpoolctl",
+    "zipp",
+}
 NOT_ON_THE_INDEX = {"amdsmi"}  # ROCm brings it
 ONLY_CUDA = re.compile(r"triton|cuda-[a-z]+|nvidia-[a-z0-9-]+")
 
@@ -77,7 +91,8 @@ def direct() -> list[Requirement]:
     from workshop.files import REPO
 
     project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return [Requirement(text) for text in project["dependencies"] + project["optional-dependencies"]["test"]]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    return [Requirement(text) for group in groups for text in group]
 
 
 @pytest.fixture
@@ -136,7 +151,9 @@ def test_rocm_stack_is_the_tested_one_but_for_torch_and_cuda(
     for name in ("torch", "torchvision"):
         del ours[name], theirs[name]
     assert theirs.pop("pytorch-triton-rocm")
-    assert theirs == {name: version for name, version in ours.items() if not ONLY_CUDA.fullmatch(name)}
+    same = {name: version for name, version in ours.items() if not ONLY_CUDA.fullmatch(name)}
+    assert theirs == {name: version for name, version in same.items() if name not in ONLY_LABS}
+    assert set(same) - set(theirs) <= ONLY_LABS
 
 
 def test_python_3_10_runs_the_torch_release_of_the_rocm_stack(
@@ -172,7 +189,7 @@ def test_everything_our_code_imports_is_a_direct_dependency(repo: Path, direct: 
     declared = {canonicalize_name(one.name) for one in direct}
     undeclared = {
         f"{name} ({path.relative_to(repo)})"
-        for path in [*sources(repo), *notebooks.find()]
+        for path in [*sources(repo), *notebooks.find(), *notebooks.find(notebooks.LABS)]
         for name in imported(path)
         if name not in sys.stdlib_module_names
         and name not in {"workshop", "presenter", "tests", "tomli"} | NOT_ON_THE_INDEX
@@ -242,8 +259,8 @@ def test_script_asked_for_help_says_what_it_does_and_touches_nothing(
 
 
 @pytest.mark.parametrize(
-    "name", [one for one in SCRIPTS if one not in ("test", "lab")]
-)  # pytest's, JupyterLab's
+    "name", [one for one in SCRIPTS if one not in ("test", "lab", "rehearse_full_size")]
+)  # pytest's, JupyterLab's, and a folder's name
 def test_script_ends_with_2_for_a_word_that_it_does_not_know(name: str, repo: Path) -> None:
     done = run_script(repo, name, "nonsense")
     assert done.returncode == 2, done.stdout
@@ -334,7 +351,7 @@ def test_second_setup_does_nothing_until_a_pinned_version_changes(machine: Machi
     assert machine.calls("install")
     again = machine.setup()
     assert (again.returncode, again.stderr) == (0, "")
-    assert not machine.calls("")
+    assert not machine.calls("venv", "pip")
     with (machine.folder / "constraints.txt").open("a") as file:
         file.write("another==1.0\n")
     machine.setup()
@@ -374,6 +391,23 @@ def test_setup_tries_pip_when_uv_fails(machine: Machine) -> None:
     assert machine.calls("-m pip install -c constraints.txt")
 
 
+def test_setup_installs_the_labs_packages_only_when_it_is_asked_to_and_once(machine: Machine) -> None:
+    machine.stand_in("uv", venv="venv")
+    assert machine.setup().returncode == 0
+    assert not [call for call in machine.calls("uv pip") if "labs-wanted" in call]
+    done = machine.setup("--labs")
+    assert done.returncode == 0, done.stderr
+    (call,) = machine.calls("uv pip")
+    assert call.endswith("-r .venv/labs-wanted.txt -c .venv/labs-pinned.txt")
+    wanted = (machine.folder / ".venv/labs-wanted.txt").read_text(encoding="utf-8")
+    assert re.fullmatch(r"diffusers==.+\nmlxtend==.+\n", wanted)
+    pinned = (machine.folder / ".venv/labs-pinned.txt").read_text(encoding="utf-8")
+    assert "scipy==" in pinned and not re.search(r"^torch(vision)?==", pinned, re.MULTILINE)
+    for words in ((), ("--labs",)):
+        assert machine.setup(*words).returncode == 0
+        assert machine.calls("uv pip") == []
+
+
 @pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_rocm_machine_gets_the_rocm_stack_and_not_the_constraints(machine: Machine, installer: str) -> None:
     machine.stand_in("uv", venv="venv")
@@ -384,11 +418,17 @@ def test_rocm_machine_gets_the_rocm_stack_and_not_the_constraints(machine: Machi
     assert not (machine.folder / ".venv").exists()
 
 
-def test_setup_without_a_fitting_python_says_which_are(machine: Machine) -> None:
+@pytest.mark.parametrize("python", ["python3.9", "nonsense"])
+def test_setup_takes_no_other_python_than_the_one_that_was_named(machine: Machine, python: str) -> None:
     machine.program(machine.bin / "python3.9", "exit 1", logged="python3.9")
-    done = machine.setup(PYTHON="python3.9")
-    assert done.returncode == 1
-    assert "needs Python 3.10, 3.11, 3.12 or 3.13; python3.9 is not one of them" in done.stderr
+    machine.stand_in("uv", venv="venv")
+    for done_before in (False, True):
+        done = machine.setup(PYTHON=python)
+        assert done.returncode == 1
+        assert f"needs Python 3.10, 3.11, 3.12 or 3.13; {python} is not one of them" in done.stderr
+        assert "PYTHON=/path/to/python3.12" in done.stderr
+        if not done_before:
+            machine.setup()
 
 
 def test_setup_refuses_an_unknown_stack(machine: Machine) -> None:
@@ -409,6 +449,7 @@ class Checks(Machine):
         (self.folder / "notebooks").mkdir()
         (self.folder / "notebooks/01_setup.ipynb").write_text("nbval-check-output")
         self.program(self.folder / "scripts/lint", "", logged="lint")
+        self.program(self.folder / "scripts/setup", "", logged="setup")
         self.program(self.folder / ".venv/bin/python", "", logged="python")
         for tool in self.TOOLS:
             (self.bin / tool).symlink_to(shutil.which(tool))

@@ -16,13 +16,14 @@ from workshop import notebooks
 from workshop.files import REPO
 
 README = (REPO / "README.md").read_text(encoding="utf-8")
+RUNBOOK = (REPO / "docs" / "RUNBOOK.md").read_text(encoding="utf-8")
 
 
 def commands() -> list[str]:
-    """Take every command out of the README: the lines of its shell blocks, and ./scripts/… in the text."""
-    blocks = re.findall(r"^```bash\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+    """Take every command out of README and runbook: lines of shell blocks, and ./scripts/… in the text."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", README + RUNBOOK, flags=re.DOTALL | re.MULTILINE)
     typed = [line.partition(" #")[0].strip() for block in blocks for line in block.splitlines()]
-    mentioned = re.findall(r"`(\./scripts/[^`]+)`", README)
+    mentioned = re.findall(r"`(\./scripts/[^`]+)`", README + RUNBOOK)
     return sorted({*filter(None, typed), *mentioned})
 
 
@@ -141,7 +142,7 @@ def test_every_command_that_is_printed_runs_as_printed() -> None:
         name = path.relative_to(REPO).as_posix()
         for text in [] if name in NO_REMEDIES else texts_of(path):
             wrong += [f"{name}: {text}"] * bool(UNRUNNABLE.search(text) or VERB.search(text))
-    for path in [*REPO.glob("presenter/cues/*.md"), *REPO.glob("notebooks/*.ipynb")]:
+    for path in [*REPO.glob("presenter/cues/*.md"), *REPO.glob("notebooks/**/[0-9L]*.ipynb")]:
         found = UNRUNNABLE.search(path.read_text(encoding="utf-8"))
         wrong += [f"{path.name}: {found[0]}"] if found else []
     assert wrong == []

@@ -11,6 +11,11 @@ VERBS = {
     "download": ("workshop.download", "main", "fetch the real weights that are missing"),
     "train_lora": ("workshop.training.loop", "main", "train a LoRA on a few pictures"),
     "run": ("workshop.runner.run", "main", "run the notebooks and write a report"),
+    "rehearse_full_size": (
+        "workshop.full_size.rehearsal",
+        "main",
+        "rehearse the mi300x path with random weights of the true size",
+    ),
     "bench": ("workshop.bench", "main", "measure what the workshop costs on this machine"),
 }
 

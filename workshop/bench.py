@@ -3,7 +3,10 @@
     ./scripts/bench                      the profile of this machine
     ./scripts/bench --profile pocket     by name
 
-Every figure is wall time in seconds, from this process only: other work on the machine makes it larger.
+The first table is wall time in seconds, from this process only: other work on the machine makes it larger.
+The second compares DiffSynth as it is with the workshop's shortcuts (frame, passes, folding, series), in
+turns in this one process, the best of the turns, in processor time on a CPU and wall time on a GPU. Its floor
+is the work in FLOP over the rate of a large matrix product that was measured beside it.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workshop import amounts, loading, profiles, prompts
+from workshop import amounts, drawing, frame, loading, profiles, prompts
 
 if TYPE_CHECKING:
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
@@ -116,6 +119,109 @@ def time_call(call: Callable[[], object], *, repeats: int) -> float:
     return statistics.median(once() for _ in range(repeats))
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Hold one line of the second table, all in s."""
+
+    what: str
+    floor: float
+    stock: float
+    ours: float
+
+    def __str__(self) -> str:
+        times = f"{self.floor:>9.3f} {self.stock:>9.3f} {self.ours:>9.3f}"
+        return f"{self.what:<34} {times} {self.ours / self.stock:>9.2f}"
+
+
+HEADINGS = f"{'':<34} {'floor, s':>9} {'stock, s':>9} {'ours, s':>9} {'ratio':>9}"
+
+
+def compare(pipe: QwenImagePipeline, profile: profiles.Profile, *, turns: int = 3) -> Iterator[Comparison]:
+    """Yield DiffSynth as it is against the workshop's shortcuts, for the same pictures.
+
+    turns: how often each of the two is timed, one after the other
+    """
+    import torch
+
+    rate = measure_rate(profile)
+    for what, stock, ours in list_pairs(pipe, profile):
+        frame.restore(pipe.vae)
+        with torch.no_grad():
+            work = count_flop(stock)
+        first: list[float] = []
+        second: list[float] = []
+        for _ in range(turns):
+            frame.restore(pipe.vae)
+            first.append(_time_once(stock))
+            frame.flatten(pipe.vae)
+            second.append(_time_once(ours))
+        yield Comparison(what, work / rate, min(first), min(second))
+
+
+def list_pairs(
+    pipe: QwenImagePipeline, profile: profiles.Profile
+) -> Iterator[tuple[str, Callable[[], object], Callable[[], object]]]:
+    """Yield what is compared: name, DiffSynth's call, ours."""
+    import torch
+
+    side = profile.size
+    image = torch.zeros(1, 3, side, side, dtype=pipe.torch_dtype, device=pipe.device)
+    latents = torch.zeros(1, 16, side // 8, side // 8, dtype=pipe.torch_dtype, device=pipe.device)
+
+    def stock(seed: int) -> object:
+        settings = {"num_inference_steps": STEPS, "cfg_scale": GUIDANCE, "progress_bar_cmd": iter}
+        return pipe(prompts.PORTRAIT, seed=seed, height=side, width=side, **settings)
+
+    def ours(*seeds: int) -> object:
+        return drawing.series(
+            pipe,
+            prompts.PORTRAIT,
+            "seed",
+            list(seeds),
+            size=side,
+            num_inference_steps=STEPS,
+            cfg_scale=GUIDANCE,
+        )
+
+    yield "VAE, picture to latents", lambda: pipe.vae.encode(image), lambda: pipe.vae.encode(image)
+    yield "VAE, latents to picture", lambda: pipe.vae.decode(latents), lambda: pipe.vae.decode(latents)
+    yield "one picture", lambda: stock(0), lambda: ours(0)
+    yield "four pictures", lambda: [stock(seed) for seed in range(4)], lambda: ours(0, 1, 2, 3)
+
+
+def measure_rate(profile: profiles.Profile) -> float:
+    """Return the rate of a large matrix product on this machine in FLOP/s, the best of five."""
+    import torch
+
+    side = 8192 if profile.gpu else 1024
+    a = torch.ones(side, side, dtype=profile.dtype, device=profile.device)
+    a @ a
+    return 2 * side**3 / min(_time_once(lambda: a @ a) for _ in range(5))
+
+
+def count_flop(call: Callable[[], object]) -> int:
+    """Count the work of a call in FLOP: matrix products, convolutions and attention."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counted:
+        call()
+    return counted.get_total_flops()
+
+
+def _time_once(call: Callable[[], object]) -> float:
+    """Return what a call takes in s: of the processor, or on a GPU by the clock."""
+    import torch
+
+    gpu = torch.cuda.is_available()
+    clock = time.perf_counter if gpu else time.process_time
+    started = clock()
+    with torch.no_grad():
+        call()
+    if gpu:
+        torch.cuda.synchronize()
+    return clock() - started
+
+
 def main(argv: list[str]) -> int:
     """Measure from the command line; see --help."""
     parser = argparse.ArgumentParser(
@@ -133,6 +239,9 @@ def main(argv: list[str]) -> int:
         print(f"torch {torch.__version__}, {torch.get_num_threads()} CPU threads\n", flush=True)
         for timing in measure(profile, repeats=options.repeats):
             print(timing, flush=True)
+        print(f"\n{HEADINGS}", flush=True)
+        for comparison in compare(loading.load_pipeline("Qwen-Image", profile=profile), profile):
+            print(comparison, flush=True)
     except (ValueError, RuntimeError, FileNotFoundError) as error:
         print(f"./scripts/bench: {error}", file=sys.stderr)
         return 2

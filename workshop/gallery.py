@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from workshop import files, pictures, profiles
+from workshop import files, languages, pictures, profiles
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -126,7 +126,7 @@ def load(name: str, *, profile: profiles.Profile | None = None) -> Image.Image:
 
 def show(
     images: Image.Image | Iterable[Image.Image],
-    captions: str | Iterable[object] | None = None,
+    captions: str | Iterable[object] | Mapping[str, object] | None = None,
     *,
     columns: int | None = None,
     alt: str | Iterable[object] | None = None,
@@ -135,9 +135,14 @@ def show(
 ) -> None:
     """Show one picture or a grid in the notebook, each with caption and alt text; elsewhere print those.
 
+    captions: a text for each picture; or facts, name to a value for each picture or to one for all, of which
+        captions and alt texts are made: {"seed": [0, 1]} gives "seed 0" and "seed 1", and whose model it is.
+        A name with braces is a pattern, as "{:.1f} levels from seed 4"; an empty name adds the value alone,
+        and None leaves a picture's fact out. A picture from a file keeps the name of the model that made it.
     columns: at most four if left out
     width: CSS px of each picture in a grid
-    alt: what each picture shows; else the saved alt text, else the caption
+    alt: what each picture shows, else the saved alt text, else the caption; with facts, which follow it, one
+        text may do for all that have none of their own
     crisp: keep the pixels' edges when a small picture is enlarged; else it is smoothed
 
     Pictures are shown as they are seen, in RGB; what that changed is printed.
@@ -145,11 +150,14 @@ def show(
     Raises TypeError for what is no picture, ValueError for one that cannot be brought to RGB.
     """
     shown = [pictures.to_rgb(one) for one in _as_list(images)]
-    texts = _one_each("captions", captions, len(shown))
-    alts = [
-        written or picture.info.get("alt") or text or "a picture without a description"
-        for written, picture, text in zip(_one_each("alt", alt, len(shown)), shown, texts, strict=True)
-    ]
+    if isinstance(captions, Mapping):
+        texts, alts = _write_words(shown, captions, alt)
+    else:
+        texts = _one_each("captions", captions, len(shown))
+        alts = [
+            written or picture.info.get("alt") or text or "a picture without a description"
+            for written, picture, text in zip(_one_each("alt", alt, len(shown)), shown, texts, strict=True)
+        ]
     if not in_notebook():
         for picture, text, said in zip(shown, texts, alts, strict=True):
             print(f"[picture {picture.width}×{picture.height} px] {text or said}")
@@ -199,9 +207,13 @@ def figures(
 def _figure(picture: Image.Image, caption: str, *, alt: str, crisp: bool, width: int | None) -> str:
     width = width if width is not None else min(max(picture.width, SHOWN), WIDEST)
     scaling = "pixelated" if crisp else "auto"
-    words = f'<figcaption style="max-width:{width}px">{html.escape(caption)}</figcaption>' if caption else ""
+    words = (
+        f'<figcaption style="max-width:{width}px">{languages.mark(caption)}</figcaption>' if caption else ""
+    )
+    language = languages.find(alt)
+    spoken = f' lang="{language}"' if language else ""
     return (
-        f'<figure style="margin:0"><img src="{_data_uri(picture)}" alt="{html.escape(alt)}" '
+        f'<figure style="margin:0"><img src="{_data_uri(picture)}" alt="{html.escape(alt)}"{spoken} '
         f'style="width:{width}px;max-width:100%;height:auto;image-rendering:{scaling}">{words}</figure>'
     )
 
@@ -258,6 +270,46 @@ def _one_each(what: str, value: str | Iterable[object] | None, count: int) -> li
     if len(texts) != count:
         raise ValueError(f"{what}: got {len(texts)} for {count} pictures. Give one for each.")
     return texts
+
+
+def _write_words(
+    shown: Sequence[Image.Image], facts: Mapping[str, object], alt: str | Iterable[object] | None
+) -> tuple[list[str], list[str]]:
+    """Return captions and alt texts that are made of facts."""
+    phrases = _write_facts(facts, len(shown))
+    own = [picture.info.get("alt", "") for picture in shown]
+    if isinstance(alt, str):
+        given = [said or alt for said in own]
+    else:
+        given = [text or said for text, said in zip(_one_each("alt", alt, len(shown)), own, strict=True)]
+    alts = ["; ".join(filter(None, [text, *said])) for text, said in zip(given, phrases, strict=True)]
+    label = profiles.current().label
+    makers = [picture.info.get("made by", label) for picture in shown]
+    captions = [" · ".join([*said, maker]) for said, maker in zip(phrases, makers, strict=True)]
+    return captions, alts
+
+
+def _write_facts(facts: Mapping[str, object], count: int) -> list[list[str]]:
+    """Return for each picture what its facts say, one phrase a fact."""
+    columns = []
+    for name, value in facts.items():
+        one_each = isinstance(value, Iterable) and not isinstance(value, str)
+        values = list(cast("Iterable[object]", value)) if one_each else [value] * count
+        if len(values) != count:
+            raise ValueError(f"{name!r}: got {len(values)} values for {count} pictures. Give one for each.")
+        columns.append([_write_fact(name, one) for one in values])
+    return [list(filter(None, phrases)) for phrases in zip(*columns, strict=True)] or [
+        [] for _ in range(count)
+    ]
+
+
+def _write_fact(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if "{" in name:
+        return name.format(value)
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{name} {text}".strip()
 
 
 def _versions() -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gc
+import html
+import io
 import math
+import re
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import guards, memory, profiles, units
+from workshop import frame, gallery, guards, memory, profiles, units
 from workshop import models as catalogue
 
 if TYPE_CHECKING:
@@ -121,6 +124,7 @@ def load_pipeline(name: str = "Qwen-Image", *, profile: profiles.Profile | None 
         else:
             setattr(pipe, role, _parts[key])
     guards.add_image_positions(pipe.text_encoder)
+    frame.flatten(pipe.vae)
     guards.guard_references(pipe, name)
     guards.guard_prompts(pipe)
     _pipelines[name] = (profile, pipe)
@@ -128,6 +132,35 @@ def load_pipeline(name: str = "Qwen-Image", *, profile: profiles.Profile | None 
     if shared:
         print(f"{name}: {', '.join(shared)} shared with what was loaded before, not read again.")
     return pipe
+
+
+@contextmanager
+def fold_output() -> Iterator[None]:
+    """Show what DiffSynth prints while it loads as a line for each network, and all of it behind a fold.
+
+    Outside a notebook, and where the block fails, everything is printed as it is.
+    """
+    if not gallery.in_notebook():
+        yield
+        return
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            yield
+    except BaseException:
+        print(printed.getvalue(), end="")
+        raise
+    _show_folded(printed.getvalue())
+
+
+def _show_folded(text: str) -> None:
+    from IPython.display import HTML, display
+
+    for name, found in re.findall(r'"model_name": "(.*)",\s*"model_class": "(.*)"', text):
+        print(f"{name}: recognised as {found}")
+    summary = f"All {len(text.splitlines())} lines that DiffSynth printed"
+    if text:
+        display(HTML(f"<details><summary>{summary}</summary><pre>{html.escape(text)}</pre></details>"))
 
 
 def read_parts(
@@ -273,13 +306,14 @@ def _read(profile: profiles.Profile, sources: dict[str, tuple]) -> QwenImagePipe
         return ModelConfig(path=str(profile.models / model.repo / part.pattern) if part.needs else files)
 
     _check_architectures(profile, sources)
-    return QwenImagePipeline.from_pretrained(
-        torch_dtype=profile.dtype,
-        device=profile.device,
-        model_configs=[config(role) for role in WEIGHTS if role in sources],
-        tokenizer_config=config("tokenizer"),
-        processor_config=config("processor"),
-    )
+    with fold_output():
+        return QwenImagePipeline.from_pretrained(
+            torch_dtype=profile.dtype,
+            device=profile.device,
+            model_configs=[config(role) for role in WEIGHTS if role in sources],
+            tokenizer_config=config("tokenizer"),
+            processor_config=config("processor"),
+        )
 
 
 def _check_architectures(profile: profiles.Profile, sources: dict[str, tuple]) -> None:

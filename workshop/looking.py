@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from workshop import drawing, prompts
-from workshop.pocket.world import captions, dog, scenes
+from workshop import drawing, progress, prompts, shares
+from workshop.pocket.world import captions, dog, scenes, vocabulary
 from workshop.pocket.world.scenes import IDENTITY, PERSON_ATTRIBUTES
 
 if TYPE_CHECKING:
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
+    from pandas import DataFrame
     from PIL import Image
 
     from workshop.profiles import Profile
@@ -68,16 +69,55 @@ def describe(picture: Image.Image, profile: Profile) -> dict[str, str]:
     return {"kind": found.get("kind", "none"), **words}
 
 
+def find_unknown_words(prompt: str, profile: Profile) -> list[str]:
+    """List the English words of a prompt that the pocket model never met in training.
+
+    Words of other letters are not judged, and the real model has met them all, as far as anybody knows.
+
+    >>> from workshop import profiles
+    >>> find_unknown_words("a purple elephant on the moon", profiles.choose("pocket"))
+    ['elephant', 'moon']
+    """
+    if profile.is_real:
+        return []
+    met = vocabulary.list_words("en").union(*(vocabulary.split_words(one) for one in _english_prompts()))
+    asked = dict.fromkeys(vocabulary.split_words(prompt))
+    return [word for word in asked if word.isascii() and word not in met]
+
+
+def _english_prompts() -> list[str]:
+    return [one.text for one in prompts.WORKSHOP_PROMPTS.values() if one.language == "en"]
+
+
 def tally(answers: Iterable[Mapping[str, str]]) -> str:
-    """Count the ticks that `look` set; boxes it left empty are yours to count.
+    """Count the ticks that `look` set, with the 95 % interval of their share; empty boxes are yours to count.
 
     >>> tally([{"left hair": "✓ black", "left skin": "✗ dark"}])
-    '1 of 2 (50 %)'
+    '1 of 2, 9–91 %'
     """
     marks = [answer[0] for answered in answers for answer in answered.values()]
     if "☐" in marks:
         return f"{len(marks)} boxes for you to tick"
-    return f"{marks.count('✓')} of {len(marks)} ({100 * marks.count('✓') / len(marks):.0f} %)"
+    return shares.write(marks.count("✓"), len(marks))
+
+
+def count_gains(before: Sequence[Mapping[str, str]], after: Sequence[Mapping[str, str]]) -> list[int]:
+    """Count for each pair of looks how many ticks more the second has; an empty box is no tick.
+
+    >>> count_gains([{"hair": "✗ red"}], [{"hair": "✓ black"}])
+    [1]
+    """
+    return [_count_ticks(new) - _count_ticks(old) for old, new in zip(before, after, strict=True)]
+
+
+def tabulate(columns: Mapping[str, Mapping[str, str]]) -> DataFrame:
+    """Return looks at people alone as a table, a row an attribute; the reader calls who is alone "left".
+
+    columns: heading to attribute and mark, as `look` returns them
+    """
+    import pandas as pd
+
+    return pd.DataFrame(columns).rename(index=lambda name: name.removeprefix("left "))
 
 
 def difference(one: Image.Image, other: Image.Image) -> float:
@@ -121,18 +161,13 @@ def draw_dogs(
 
     The seeds of each prompt start at `first_seed`; each portrait has a prompt of its own.
     """
-    from tqdm import tqdm
-
     portrait_prompts = [caption.text for caption in portrait_captions(portraits, first_seed)]
     jobs = [
         (text, seed)
         for texts in ([prompts.DOG] * count, [prompts.JUMPING] * count, portrait_prompts)
         for seed, text in enumerate(texts, first_seed)
     ]
-    drawn = [
-        drawing.draw(pipe, text, size=size, seed=seed)
-        for text, seed in tqdm(jobs, unit="picture", desc="draw")
-    ]
+    drawn = [drawing.draw(pipe, text, size=size, seed=seed) for text, seed in progress.show(jobs, "draw")]
     return DogPictures(drawn[:count], drawn[count : 2 * count], drawn[2 * count :], first_seed)
 
 
@@ -146,31 +181,47 @@ def portrait_captions(count: int, first_seed: int = 0) -> list[prompts.Caption]:
 
 def measure_dogs(drawn: DogPictures) -> dict[str, float]:
     """Read pictures of the pocket model; returns shares in [0, 1] by name."""
+    return {name: hits / count for name, (hits, count) in count_dogs(drawn).items()}
+
+
+def count_dogs(drawn: DogPictures) -> dict[str, tuple[int, int]]:
+    """Read pictures of the pocket model; returns hits and answers, by name.
+
+    An answer is a picture; of the portraits, each thing that a prompt names is one.
+    """
     from workshop.pocket.model import reader  # imports torch
 
     dogs, jumping, portraits = map(read_all, (drawn.dogs, drawn.jumping, drawn.portraits))
     asked = zip(portrait_captions(len(portraits), drawn.first_seed), portraits, strict=True)
     followed = [hit for caption, found in asked for hit in reader.compare(caption.named, found).values()]
     return {
-        MARKINGS: _share([has_markings(found) for found in dogs]),
-        JUMPING_MARKINGS: _share([has_markings(found) for found in jumping]),
-        JUMPING_POSE: _share([found.get("dog pose") == "jumping" for found in jumping]),
-        PORTRAITS: _share(followed),
+        MARKINGS: _count([has_markings(found) for found in dogs]),
+        JUMPING_MARKINGS: _count([has_markings(found) for found in jumping]),
+        JUMPING_POSE: _count([found.get("dog pose") == "jumping" for found in jumping]),
+        PORTRAITS: _count(followed),
     }
 
 
 def tabulate_dogs(drawn: DogPictures, profile: Profile) -> dict[str, str]:
-    """Return the shares of `measure_dogs`, written for a table."""
+    """Return the counts of `count_dogs` with their 95 % intervals, written for a table."""
     if not profile.has_reader:
         return dict.fromkeys((MARKINGS, JUMPING_MARKINGS, JUMPING_POSE, PORTRAITS), "☐")
-    return {name: f"{value:.0%}" for name, value in measure_dogs(drawn).items()}
+    return {name: shares.write(*counted) for name, counted in count_dogs(drawn).items()}
 
 
 def count_markings(pictures: Sequence[Image.Image], profile: Profile) -> str:
-    """Count the pictures that show every marking of the dog: "2 of 3", or "☐ of 3" on the real model."""
+    """Count the pictures that show every marking: "2 of 3, 21–94 %", or "☐ of 3" on the real model."""
     if not profile.has_reader:
         return f"☐ of {len(pictures)}"
-    return f"{sum(map(has_markings, read_all(pictures)))} of {len(pictures)}"
+    return shares.write(sum(map(has_markings, read_all(pictures))), len(pictures))
+
+
+def count_any_marking(pictures: Sequence[Image.Image], profile: Profile) -> str:
+    """Count the pictures that show a marking of the dog, one or more; written as by `count_markings`."""
+    if not profile.has_reader:
+        return f"☐ of {len(pictures)}"
+    marked = [any(found.get(one) == "yes" for one in dog.DOG.markings) for found in read_all(pictures)]
+    return shares.write(sum(marked), len(pictures))
 
 
 def has_markings(found: Mapping[str, str]) -> bool:
@@ -191,5 +242,9 @@ def read_all(pictures: Sequence[Image.Image]) -> list[dict[str, str]]:
     return reader.read_all(list(pictures))
 
 
-def _share(hits: Sequence[bool]) -> float:
-    return sum(hits) / len(hits)
+def _count_ticks(answers: Mapping[str, str]) -> int:
+    return sum(mark.startswith("✓") for mark in answers.values())
+
+
+def _count(hits: Sequence[bool]) -> tuple[int, int]:
+    return sum(hits), len(hits)

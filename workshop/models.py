@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -197,6 +197,21 @@ def dit_parameters(*, blocks: int, width: int, head: int, text: int) -> int:
     return blocks * block + entrance + time + leaving
 
 
+def dit_operations(*, blocks: int, width: int, tokens: int) -> int:
+    """Count the operations of one run of a DiT over so many tokens, those of prompt and pictures together.
+
+        blocks · (24 D² tokens + 4 D tokens²)        D = width
+
+    Attention's four matrices and the MLP's two hold 12 D² numbers, and each is multiplied and added once a
+    token. Attention multiplies and adds D numbers a pair of tokens, for the scores and for their sum. Norms,
+    modulation, and what enters and leaves the blocks are left out.
+
+    >>> f"{dit_operations(blocks=60, width=3072, tokens=(1328 // 16) ** 2):.3g}"
+    '1.29e+14'
+    """
+    return blocks * (24 * width**2 * tokens + 4 * width * tokens**2)
+
+
 def bill(names: Sequence[str] = tuple(PIPELINES)) -> list[tuple[str, int, int]]:
     """Add up pipelines: one line each, all lines summed, and what is left if shared parts count once.
 
@@ -216,6 +231,18 @@ def find_files(model: Model, part: Part, folder: Path) -> list[Path]:
     """List the files that DiffSynth would read for this part, sorted; a folder's files for a tokenizer."""
     pattern = part.pattern + "*" if part.pattern.endswith("/") else part.pattern
     return sorted((folder / model.repo).glob(pattern))
+
+
+def name_files(part: Part) -> list[str]:
+    """Name the files of a part, below its repository, as the published repository does.
+
+    Of a folder, one file of each group that must be there is named.
+    """
+    if part.needs:
+        return [part.pattern + names[0] for names in part.needs]
+    if part.shards == 1:
+        return [part.pattern.replace("*", "")]
+    return [part.pattern.replace("*", f"-{n:05d}-of-{part.shards:05d}") for n in range(1, part.shards + 1)]
 
 
 def find_problems(model: Model, part: Part, folder: Path, *, published: bool = True) -> list[Problem]:
@@ -269,7 +296,11 @@ def key_hash(files: Sequence[Path]) -> str:
     >>> key_hash([])
     'd41d8cd98f00b204e9800998ecf8427e'
     """
-    shapes = {key: entry["shape"] for file in files for key, entry in read_header(file).items()}
+    return hash_shapes({key: entry["shape"] for file in files for key, entry in read_header(file).items()})
+
+
+def hash_shapes(shapes: Mapping[str, Sequence[int]]) -> str:
+    """Hash keys and shapes as DiffSynth does; see `key_hash`."""
     keys = [key + ":" + "_".join(map(str, shape)) for key, shape in shapes.items()] + list(shapes)
     return hashlib.md5(",".join(sorted(keys)).encode(), usedforsecurity=False).hexdigest()
 

@@ -77,22 +77,36 @@ def find(track: Track = TALK, *, folder: Path | None = None) -> list[Path]:
 def select(names: Sequence[str], *, folder: Path | None = None) -> list[Path]:
     """Find the notebooks that names mean, in order and each once; no names mean the whole talk.
 
-    names: stems, beginnings of stems, or paths; a path means only what lies in its folder, which is sought
-        from the current folder on, and then from the repository on
-    folder: another one that holds the notebooks
+    names: stems, beginnings of stems, paths, or `labs`, which means every lab; a path means only what lies in
+        its folder, which is sought from the current folder on, and then from the repository on
+    folder: another one that holds the notebooks, and the labs beside them or in its folder labs
 
-    >>> [path.name for path in select(["01"])]
-    ['01_setup.ipynb']
+    >>> [path.name for path in select(["01", "L01"])]
+    ['01_setup.ipynb', 'L01_noise_to_digits.ipynb']
 
     Raises TypeError for a single text, and ValueError, with the right names, for a name that means none or
     several.
     """
     lists.demand("names", names)
-    there = find(TALK, folder=folder) + (find(LABS, folder=folder) if names else [])
+    labs = find_labs(folder or FOLDER) if names else []
+    there = find(TALK, folder=folder) + labs
     if not there:
         raise ValueError(f"There is no notebook in {folder or FOLDER}. Their names begin with a number.")
-    wanted = {_match(name, there) for name in names}
+    all_labs = set(labs) if LABS.name in names else set()
+    if LABS.name in names and not labs:
+        raise ValueError(f"There is no lab in {folder or FOLDER}. Their names begin with an L and a number.")
+    wanted = all_labs | {_match(name, there) for name in names if name != LABS.name}
     return [path for path in there if path in wanted or not names]
+
+
+def is_lab(path: Path) -> bool:
+    """Return whether a notebook belongs to the labs, by its name."""
+    return path.match(LABS.pattern)
+
+
+def find_labs(folder: Path) -> list[Path]:
+    """Find the labs that lie in a folder or in its folder labs, in order."""
+    return find(LABS, folder=folder) + find(LABS, folder=folder / LABS.name)
 
 
 def _match(name: str, there: Sequence[Path]) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from workshop import drawing, gallery, lora
+from workshop import drawing, gallery, looking, lora
 from workshop.training import checkpoint, live
 
 if TYPE_CHECKING:
@@ -54,11 +54,17 @@ class Playground:
         """Draw what the widgets say, and show it under its title and settings.
 
         more: anything else that the pipeline takes, as edit_image
+
+        Raises ValueError if the prompt is empty. Words that the pocket model never met are named.
         """
+        prompt = self.prompt.value.strip()
+        if not prompt:
+            raise ValueError("The prompt is empty. Write what the picture shows, or choose a preset.")
         seed, steps, guidance = self.seed.value, self.num_inference_steps.value, self.cfg_scale.value
+        print("drawing …")
         picture = drawing.draw(
             self.pipe,
-            self.prompt.value.strip(),
+            prompt,
             size=self.profile.size,
             seed=seed,
             num_inference_steps=steps,
@@ -66,7 +72,11 @@ class Playground:
             **more,
         )
         facts = (title, f"seed {seed}", f"{steps} steps", f"guidance {guidance:g}", *self.list_extras())
+        self.output.clear_output(wait=True)
         gallery.show(picture, gallery.caption(self.profile, *facts))
+        unknown = looking.find_unknown_words(prompt, self.profile)
+        if unknown:
+            print(f"The pocket model never met these words and draws without them: {', '.join(unknown)}.")
         return picture
 
     def list_extras(self) -> list[str]:
@@ -84,7 +94,10 @@ class Playground:
         self.output.clear_output(wait=True)
         try:
             with self.output:  # an error is shown there, too
-                job()
+                try:
+                    job()
+                except (ValueError, MemoryError) as error:  # what to change stands in it
+                    print(error)
         finally:
             button.disabled = False
 
@@ -133,7 +146,7 @@ class EditPlayground(Playground):
             f"{' and '.join(names)}: {self.prompt.value.strip()}",
             negative_prompt=self.negative.value,
             edit_image=chosen if self.listed else chosen[0],
-            edit_image_auto_resize=False,
+            edit_image_auto_resize=self.profile.is_real,
         )
 
 

@@ -40,10 +40,14 @@ def heatmap(names: Sequence[str], values: Sequence[Sequence[float]], *, unit: st
 
 
 def lines(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, x: str, y: str, alt: str) -> None:
-    """Show curves, name to (xs, ys), over axes x and y that carry their units."""
+    """Show curves, name to (xs, ys), over axes x and y that carry their units; whole xs get whole ticks."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = _axes(height=3.2)
     for name, (across, up) in curves.items():
         axes.plot(across, up, marker=".", label=name)
+    if all(float(value).is_integer() for across, _ in curves.values() for value in across):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel=x, ylabel=y)
     axes.legend()
     show(figure, alt=alt)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workshop import cpus, tables
 from workshop import models as catalogue
 from workshop.files import POCKET, REPO, demand_folder, read_folder, shorten
 from workshop.units import GIB
@@ -107,7 +108,9 @@ def use(name: str = "auto", *, models: bool = True) -> Profile:
     os.environ["DIFFSYNTH_SKIP_DOWNLOAD"] = "true"  # exactly this word; anything else asks the hub
     if profile.gpu and profile.gpu.stack.startswith("ROCm"):
         os.environ.setdefault("MIOPEN_FIND_MODE", "2")  # no long kernel search at the first VAE call
+    cpus.set_threads(cpus.choose_threads(gpu=profile.device == "cuda"))
     _current = profile
+    tables.set_text_left()
     print(profile)
     if models and not profile.is_real:
         register_pocket()
@@ -182,7 +185,10 @@ def find_gpu() -> tuple[Gpu | None, str]:
 def register_pocket() -> None:
     """Make the pocket model known to DiffSynth; imports torch and diffsynth, and prints so."""
     if "diffsynth" not in sys.modules:
-        print("Importing torch and DiffSynth: 15 seconds or more in a fresh kernel.", flush=True)
+        print(
+            "Importing torch and DiffSynth: 15 seconds or more in a fresh kernel, minutes on a busy machine.",
+            flush=True,
+        )
     from workshop.pocket.model import architecture
 
     architecture.register()

@@ -18,7 +18,7 @@ def test_the_workshops_own_prompts_are_in_the_notebooks_word_for_word() -> None:
     assert f'prompt = "{prompts.WORKSHOP_PROMPTS["couple (ko)"].text}"' in couple
     assert "seed=1" in first and "seed=3" in couple and "edit_image=[woman, man]" in couple
     for cell in (first, couple):
-        assert "edit_image_auto_resize=False" in cell and "num_inference_steps=40" in cell
+        assert "edit_image_auto_resize=machine.is_real" in cell and "num_inference_steps=40" in cell
 
 
 @pytest.mark.parametrize(

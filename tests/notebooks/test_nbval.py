@@ -19,7 +19,8 @@ COMPARED, NEEDED, SKIPPED = "nbval-check-output", "nbval-ignore-output", "nbval-
 COSTLY = (
     r"\bpipe\b|\bload_pipeline\(|\bfrom_pretrained\(|\bdrawing\.|\bfollow\("  # draws, trains or loads weights
 )
-each_notebook = pytest.mark.parametrize("path", notebooks.find(), ids=lambda path: path.stem)
+BOTH_TRACKS = [*notebooks.find(), *notebooks.find(notebooks.LABS)]
+each_notebook = pytest.mark.parametrize("path", BOTH_TRACKS, ids=lambda path: path.stem)
 
 
 def tagged(path: Path, *tags: str) -> list[Cell]:

@@ -18,7 +18,7 @@ from workshop.profiles import Profile
 from workshop.runner import run
 from workshop.runner.result import CellRun, NotebookRun
 
-NOTEBOOKS = notebooks.find()
+NOTEBOOKS = [*notebooks.find(), *notebooks.find(notebooks.LABS)]
 NAMES = [path.stem for path in NOTEBOOKS]
 LABEL = Profile("pocket", "cpu", "float32", 128, POCKET, "").label
 # Keys as hubs and clouds write them, and assignments to a name that speaks of one.
@@ -61,6 +61,8 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Notebo
     done: dict[str, NotebookRun] = {}
 
     def execute(name: str) -> NotebookRun:
+        if notebooks.is_lab(path_of(name)):
+            pytest.importorskip("diffusers", reason="./scripts/setup --labs installs it")
         if name not in done:
             into = tmp_path_factory.mktemp(name)
             with run.kernel_environment("pocket", pictures=into / "pictures"):
@@ -102,7 +104,7 @@ def test_pictures_are_where_they_should_be_and_say_whose_they_are(
     assert plots.keys() == PLOTS[name]
     assert {cell: len(shown) for cell, shown in found.items()} == PICTURES[name]
     for shown in found.values():
-        assert all(re.search(rf"<figcaption[^>]*>[^<]*{LABEL}</figcaption>", figure) for figure in shown)
+        assert all(re.search(rf"<figcaption[^>]*>.*?{LABEL}</figcaption>", figure) for figure in shown)
     for figure in chain(*found.values(), *plots.values()):
         alt = html.unescape(re.search(r'alt="([^"]*)"', figure)[1])
         assert len(alt) > 10 and alt != "a picture without a description"
@@ -119,14 +121,14 @@ def test_a_cell_says_what_the_lesson_rests_on(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_unsolved_exercises_say_not_yet_and_do_not_stop_the_notebook(
+def test_unsolved_exercises_wait_and_do_not_stop_the_notebook(
     name: str, executed: Callable[[str], NotebookRun]
 ) -> None:
     asked = [cell for cell in executed(name).cells if "exercises.check(" in cell.source]
-    assert len(asked) == 3
+    assert 3 <= len(asked) <= 4
     for cell in asked:
         said = output_text(cell)
-        assert "✗ not yet" in said and "yours:" in said and "expected:" in said
+        assert said.strip().endswith(": waiting for you") or ("✗ not yet" in said and "yours:" in said)
         assert "an error" not in said
 
 
@@ -162,17 +164,13 @@ def test_it_opens_with_one_title_and_what_a_reader_must_know(path: Path) -> None
     text = "\n".join(cell.source for cell in cells if cell.kind == "markdown")
     assert len(re.findall(r"^# ", text, re.MULTILINE)) == 1
     opening = cells[0].source
-    assert opening.startswith(f"# {path.stem[:2]} · ")
+    assert opening.startswith(f"# {path.stem.partition('_')[0]} · ")
     assert re.search(r"^\*\*\d+ minutes · .*(knowledge|for anyone who)", opening, re.MULTILINE)
     assert "**You will**" in opening and "**You should see**" in opening
     needed = opening.partition("**You need**")[2].partition("**You should see**")[0]
-    for prerequisite in (
-        "Linux, macOS or WSL",
-        "set up",
-        "one AMD Instinct MI300X",
-        "any laptop",
-        "pocket model",
-    ):
+    both = ("Linux, macOS or WSL", "set up", "any laptop")
+    talk, lab = ("one AMD Instinct MI300X", "pocket model"), ("./scripts/setup --labs", "Python 3.11")
+    for prerequisite in (*both, *(lab if notebooks.is_lab(path) else talk)):
         assert prerequisite in needed
 
 
@@ -209,7 +207,8 @@ def test_text_and_code_take_turns(path: Path) -> None:
 @each_notebook
 def test_code_cells_are_short(path: Path) -> None:
     lengths = sorted(len(cell.source.splitlines()) for cell in notebooks.read(path).code)
-    assert lengths[-1] <= 25 and lengths[len(lengths) // 2] <= 8
+    median = 10 if notebooks.is_lab(path) else 8  # a lab writes out whole algorithms
+    assert lengths[-1] <= 25 and lengths[len(lengths) // 2] <= median
 
 
 @each_notebook
@@ -245,7 +244,7 @@ def test_a_secret_would_be_found(text: str) -> None:
 
 
 @each_notebook
-def test_there_is_one_exercise_to_tweak_one_to_extend_and_one_to_break(path: Path) -> None:
+def test_there_is_one_exercise_of_each_kind(path: Path) -> None:
     cells = notebooks.read(path).cells
     places = [i for i, cell in enumerate(cells) if cell.source.startswith("### Exercise")]
     kinds = []
@@ -258,7 +257,9 @@ def test_there_is_one_exercise_to_tweak_one_to_extend_and_one_to_break(path: Pat
         assert name in exercises.JUDGES
         assert solution.source.startswith("<details><summary>Solution</summary>\n\n")
         assert solution.source.endswith("\n\n</details>")
-    assert sorted(kinds) == ["break", "extend", "tweak"]
+    assert sorted(set(kinds) - {"loop", "mend"}) == ["break", "extend", "tweak"] and len(kinds) == len(
+        set(kinds)
+    )
 
 
 def test_every_exercise_is_asked_in_exactly_one_notebook() -> None:

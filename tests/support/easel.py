@@ -10,6 +10,8 @@ from PIL import Image
 class Easel:
     """A pipeline that keeps what it was asked and draws a gray square."""
 
+    dit = None
+
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
 
@@ -17,3 +19,6 @@ class Easel:
         """Draw a square of the size that was asked for."""
         self.asked.append({"prompt": prompt, **settings})
         return Image.new("RGB", (settings["width"], settings["height"]), "gray")
+
+    def cfg_guided_model_fn(self, *_: object) -> None:
+        """Stand where DiffSynth guides: a drawing may replace it."""

@@ -30,7 +30,7 @@ def fill(folder: Path, *names: str) -> Path:
     for name in names or models.MODELS:
         model = models.MODELS[name]
         for part in model.files:
-            for path in file_names(part):
+            for path in models.name_files(part):
                 target = folder / model.repo / path
                 if target.suffix == ".json":
                     target.parent.mkdir(parents=True, exist_ok=True)
@@ -38,15 +38,6 @@ def fill(folder: Path, *names: str) -> Path:
                 else:
                     safetensors(target, {target.stem: [4]})
     return folder
-
-
-def file_names(part: models.Part) -> list[str]:
-    """Name the files of a part as the published repository does."""
-    if part.needs:
-        return [part.pattern + names[0] for names in part.needs]
-    if part.shards == 1:
-        return [part.pattern.replace("*", "")]
-    return [part.pattern.replace("*", f"-{n:05d}-of-{part.shards:05d}") for n in range(1, part.shards + 1)]
 
 
 def small_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:

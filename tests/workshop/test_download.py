@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fake_weights import file_names, safetensors
+from tests.support.fake_weights import safetensors
 from tests.support.mi300x import Usage, failing, set_up_mi300x
 from workshop import download, files, models, profiles
 from workshop.profiles import Profile
@@ -34,7 +34,7 @@ class Hub:
         if self.error:
             raise self.error
         (model,) = (m for m in models.MODELS.values() if m.repo == repo)
-        for name in [name for part in model.files for name in file_names(part)]:
+        for name in [name for part in model.files for name in models.name_files(part)]:
             path = target / name
             if not any(path.match(pattern) for pattern in patterns) or path.exists():
                 continue  # like the hubs' clients, it leaves a file alone that has the name

@@ -7,10 +7,11 @@ import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from tests.support.machines import MACHINE
-from workshop import drawing, loading, looking
+from workshop import drawing, loading, looking, passes, progress, prompts
 
 if TYPE_CHECKING:
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
@@ -73,6 +74,66 @@ def test_a_series_changes_one_setting_and_says_the_prompt(pipe: QwenImagePipelin
     one, two = drawing.series(pipe, "a dog", "seed", [1, 2], **others)
     assert looking.difference(one, two) > 0
     assert one.info["alt"] == "drawn for the prompt: a dog"
+
+
+SERIES: list[tuple[str, list]] = [
+    ("seed", [1, 2, 3]),
+    ("cfg_scale", [1.0, 2.0, 4.0]),
+    ("prompt", ["a dog", prompts.PORTRAIT, prompts.SCENE["Korean"]]),
+]
+
+
+@pytest.mark.parametrize(("setting", "values"), SERIES, ids=[setting for setting, _ in SERIES])
+def test_each_picture_of_a_series_is_its_picture_alone(
+    pipe: QwenImagePipeline, setting: str, values: list
+) -> None:
+    others = {name: value for name, value in SETTINGS.items() if name != setting}
+    together = drawing.series(pipe, "a dog", setting, values, **others)
+    for value, drawn in zip(values, together, strict=True):
+        alone = drawing.draw(pipe, **{"prompt": "a dog", **SETTINGS, setting: value})
+        apart = np.abs(np.asarray(drawn, dtype=int) - np.asarray(alone, dtype=int))
+        assert apart.max() <= 1 and apart.mean() < 0.01  # levels of 255: rounding on the other side
+        assert drawn.info["alt"] == alone.info["alt"]
+    assert len({drawn.tobytes() for drawn in together}) == 3
+
+
+def test_pictures_of_one_kind_share_a_call_and_others_go_alone(
+    pipe: QwenImagePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    hook = pipe.dit.img_in.register_forward_hook(lambda _, given, __: calls.append(len(given[0])))
+    monkeypatch.setattr(passes, "MOST_TOKENS", 3 * 2 * 64)
+    few = {"size": 128, "num_inference_steps": 2}
+    jobs: list[dict[str, Any]] = [{"prompt": "a dog", "seed": seed} for seed in range(4)]
+    jobs += [{"prompt": "a dog", "seed": 0, "num_inference_steps": 3}]
+    start = drawing.draw(pipe, "a cat", **few)
+    calls.clear()
+    try:
+        drawn = drawing.draw_all(pipe, jobs, **few)
+        assert calls == [6] * 2 + [2] * 2 + [2] * 3 and len(drawn) == 5
+        calls.clear()
+        drawing.draw_all(pipe, jobs[:2], input_image=start, denoising_strength=0.5, **few)
+        assert calls == [2] * 2 * 2
+    finally:
+        hook.remove()
+
+
+def test_a_series_moves_a_bar_by_steps_and_checks_all_before_the_first(
+    pipe: QwenImagePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars: list[Any] = []
+    start = progress.start
+    monkeypatch.setattr(progress, "start", lambda *a, **k: bars.append(start(*a, **k)) or bars[-1])
+    drawing.series(pipe, "a dog", "seed", [1, 2], size=128, num_inference_steps=2)
+    assert [(bar.n, bar.total, bar.desc.strip(": ")) for bar in bars] == [(4, 4, "seed")]
+    with pytest.raises(ValueError, match="seed must be 0 or more"):
+        drawing.series(pipe, "a dog", "seed", [1, -2], size=128)
+    assert len(bars) == 1
+
+
+def test_drawing_all_starts_from_the_settings_of_drawing_one() -> None:
+    known = inspect.signature(drawing.draw).parameters
+    assert all(known[name].default == value for name, value in drawing.DEFAULTS.items())
 
 
 def test_an_embedding_is_one_vector_and_the_closing_is_not_in_it(pipe: QwenImagePipeline) -> None:

@@ -258,3 +258,63 @@ def test_without_a_profile_saving_says_what_to_call(monkeypatch):
 
 def test_a_caption_of_the_pocket_profile_says_that_it_is_the_pocket_model() -> None:
     assert gallery.caption(POCKET, "seed 0", 40) == "seed 0 · 40 · pocket model"
+
+
+def test_facts_become_captions_and_alt_texts_that_name_the_difference(notebook) -> None:
+    two = [picture(), picture("blue")]
+    two[0].info["alt"] = "a dog"
+    gallery.show(two, {"seed": [4, 5], "{:.1f} levels away": [0.0, 12.34], "": "ArtAug", "cfg_scale": 4.0})
+    shown = Figures(notebook[0])
+    facts = "levels away · ArtAug · cfg_scale 4 · pocket model"
+    assert shown.captions == [f"seed 4 · 0.0 {facts}", f"seed 5 · 12.3 {facts}"]
+    assert [image["alt"] for image in shown.images] == [
+        "a dog; seed 4; 0.0 levels away; ArtAug; cfg_scale 4",
+        "seed 5; 12.3 levels away; ArtAug; cfg_scale 4",
+    ]
+
+
+def test_facts_must_be_as_many_as_pictures(notebook) -> None:
+    with pytest.raises(ValueError, match=r"'seed': got 3 values for 2 pictures\. Give one for each"):
+        gallery.show([picture(), picture()], {"seed": [1, 2, 3]})
+    assert notebook == []
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("Korean: 그는 책상 앞에 앉아.", 'Korean: <span lang="ko">그는 책상 앞에 앉아</span>.'),
+        ("<b> ಮೇಜಿನ ಬಳಿ", '&lt;b&gt; <span lang="kn">ಮೇಜಿನ ಬಳಿ</span>'),
+        (
+            "他坐在桌前，双手 and 그는",
+            '<span lang="zh">他坐在桌前，双手</span> and <span lang="ko">그는</span>',
+        ),
+    ],
+)
+def test_captions_in_another_language_carry_it(text: str, marked: str) -> None:
+    assert f">{marked}</figcaption>" in gallery.figures([picture()], [text], alts=["x"])
+
+
+def test_alt_text_carries_the_language_of_most_of_its_letters() -> None:
+    page = gallery.figures(
+        [picture()] * 2, [""] * 2, alts=["그는 책상 앞에 앉아", "drawn for the prompt: 그는"]
+    )
+    assert [image.get("lang") for image in Figures(page).images] == ["ko", None]
+
+
+def test_one_alt_text_does_for_all_where_facts_tell_the_difference(notebook) -> None:
+    gallery.show([picture(), picture()], {"seed": [4, 5]}, alt="a woman")
+    assert [image["alt"] for image in Figures(notebook[0]).images] == ["a woman; seed 4", "a woman; seed 5"]
+
+
+def test_a_picture_keeps_its_own_alt_text_maker_and_facts_among_others(notebook) -> None:
+    reference = picture()
+    reference.info |= {"alt": "a portrait", "made by": "another model"}
+    facts = {"": ["reference", "without F2P"], "seed": [None, 1]}
+    gallery.show([reference, picture()], facts, alt="a figure")
+    shown = Figures(notebook[0])
+    assert [image["alt"] for image in shown.images] == [
+        "a portrait; reference",
+        "a figure; without F2P; seed 1",
+    ]
+    assert ">reference · another model<" in notebook[0]
+    assert f">without F2P · seed 1 · {profiles.current().label}<" in notebook[0]

@@ -44,6 +44,7 @@ def profile(monkeypatch, tmp_path) -> Profile:
     monkeypatch.setattr(profiles, "register_pocket", lambda: None)
     monkeypatch.setattr(loading.guards, "guard_references", lambda pipe, name: None)
     monkeypatch.setattr(loading.guards, "guard_prompts", lambda pipe: None)
+    monkeypatch.setattr(loading.frame, "flatten", lambda vae: None)
     monkeypatch.setattr(loading, "_parts", {})
     monkeypatch.setattr(loading, "_pipelines", {})
     return pocket
@@ -377,3 +378,47 @@ def test_every_shipped_weight_file_is_whole(pocket):
     assert files
     for file in files:
         assert models.read_header(file), file
+
+
+SAID = """Loading models from: "dit.safetensors"
+Loaded model: {
+    "model_name": "qwen_image_dit",
+    "model_class": "a.<DiT>",
+    "extra_kwargs": {}
+}
+No other models available. This is not an error.
+"""
+
+
+def test_what_diffsynth_prints_is_folded_in_a_notebook_and_nothing_is_lost(monkeypatch, capsys) -> None:
+    displayed: list[str] = []
+    module = ModuleType("IPython.display")
+    module.HTML, module.display = str, displayed.append
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    monkeypatch.setattr(loading.gallery, "in_notebook", lambda: True)
+    with loading.fold_output():
+        print(SAID, end="")
+    assert capsys.readouterr().out == "qwen_image_dit: recognised as a.<DiT>\n"
+    assert displayed == [
+        "<details><summary>All 7 lines that DiffSynth printed</summary>"
+        f"<pre>{SAID.replace('<', '&lt;').replace('>', '&gt;').replace(chr(34), '&quot;')}</pre></details>"
+    ]
+
+
+def test_where_loading_fails_everything_is_printed(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(loading.gallery, "in_notebook", lambda: True)
+
+    def load() -> None:
+        with loading.fold_output():
+            print(SAID, end="")
+            raise RuntimeError("no such class")
+
+    with pytest.raises(RuntimeError, match="no such class"):
+        load()
+    assert capsys.readouterr().out == SAID
+
+
+def test_a_terminal_shows_what_diffsynth_prints(capsys) -> None:
+    with loading.fold_output():
+        print(SAID, end="")
+    assert capsys.readouterr().out == SAID

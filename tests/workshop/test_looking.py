@@ -70,8 +70,19 @@ def test_what_is_seen_is_told_in_a_few_words(reader_says) -> None:
     }
 
 
+def test_the_gain_of_each_pair_is_counted_and_an_empty_box_is_no_tick() -> None:
+    before = [{"a": "✓ x", "b": "✗ y"}, {"a": "✓ x", "b": "✓ z"}, {"a": "☐ x"}]
+    after = [{"a": "✓ x", "b": "✓ z"}, {"a": "✗ y", "b": "✓ z"}, {"a": "☐ x"}]
+    assert looking.count_gains(before, after) == [1, -1, 0]
+
+
+def test_the_rows_of_a_person_alone_do_not_say_left() -> None:
+    table = looking.tabulate({"asked": {"kind": "figure", "left who": "woman"}})
+    assert list(table.index) == ["kind", "who"] and list(table["asked"]) == ["figure", "woman"]
+
+
 def test_a_tally_counts_ticks_over_several_pictures() -> None:
-    assert looking.tally([{"a": "✓ x", "b": "✗ y"}, {"a": "✓ x", "b": "✓ z"}]) == "3 of 4 (75 %)"
+    assert looking.tally([{"a": "✓ x", "b": "✗ y"}, {"a": "✓ x", "b": "✓ z"}]) == "3 of 4, 30–95 %"
 
 
 def test_chance_is_what_guessing_evenly_would_keep() -> None:
@@ -114,10 +125,11 @@ def test_the_dogs_are_drawn_by_prompt_and_seed_and_read_by_the_reader(
         looking.JUMPING_POSE: 0.5,
         looking.PORTRAITS: 0,
     }
-    assert looking.count_markings(drawn.dogs, MACHINE) == "1 of 2"
+    assert looking.count_markings(drawn.dogs, MACHINE) == "1 of 2, 9–91 %"
+    assert looking.count_any_marking(drawn.dogs, MACHINE) == "2 of 2, 34–100 %"
 
 
 def test_on_the_real_model_the_dogs_are_yours_to_count() -> None:
     drawn = looking.DogPictures([SQUARE], [SQUARE], [SQUARE])
     assert set(looking.tabulate_dogs(drawn, REAL).values()) == {"☐"}
-    assert looking.count_markings(drawn.dogs, REAL) == "☐ of 1"
+    assert looking.count_markings(drawn.dogs, REAL) == looking.count_any_marking(drawn.dogs, REAL) == "☐ of 1"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fake_weights import file_names, fill, safetensors
+from tests.support.fake_weights import fill, safetensors
 from workshop import models
 
 QWEN = models.MODELS["Qwen-Image"]
@@ -171,7 +171,7 @@ def test_a_whole_repository_has_no_problem(tmp_path):
             assert [
                 path.relative_to(tmp_path / model.repo).as_posix()
                 for path in models.find_files(model, part, tmp_path)
-            ] == sorted(file_names(part))
+            ] == sorted(models.name_files(part))
 
 
 def test_a_missing_part_is_named_by_its_pattern(tmp_path):

@@ -28,6 +28,25 @@ def test_a_lab_is_no_notebook_of_the_talk(tmp_path: Path) -> None:
     assert [path.stem for path in notebooks.select(["L01", "01"], folder=tmp_path)] == ["01_a", "L01_noise"]
 
 
+def test_labs_means_every_lab_and_they_may_lie_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "labs").mkdir()
+    for name in ("01_a", "labs/L02_steps", "labs/L01_noise"):
+        (tmp_path / f"{name}.ipynb").touch()
+
+    def stems(*names: str) -> list[str]:
+        return [path.stem for path in notebooks.select(names, folder=tmp_path)]
+
+    assert stems("labs") == ["L01_noise", "L02_steps"]
+    assert stems("labs", "01") == ["01_a", "L01_noise", "L02_steps"]
+    assert stems("L02") == stems(str(tmp_path / "labs/L02")) == ["L02_steps"]
+    (tmp_path / "talk").mkdir()
+    (tmp_path / "talk/01_a.ipynb").touch()
+    with pytest.raises(
+        ValueError, match=r"There is no lab in .*talk\. Their names begin with an L and a number"
+    ):
+        notebooks.select(["labs"], folder=tmp_path / "talk")
+
+
 def test_names_are_found_as_number_stem_or_path_in_the_folders_order(tmp_path: Path) -> None:
     for name in ("01_setup", "02_inference", "04_multilingual"):
         (tmp_path / f"{name}.ipynb").touch()

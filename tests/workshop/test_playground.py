@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from tests.support.easel import Easel
-from tests.support.machines import MACHINE
+from tests.support.machines import MACHINE, REAL
 from tests.support.people import MAN, WOMAN
-from workshop import lora, playground, profiles
+from workshop import looking, lora, playground, profiles, prompts
 from workshop.training import live
 
 
@@ -37,6 +37,39 @@ def test_generate_draws_what_the_widgets_say(
     assert "a dog · seed 7 · 12 steps · guidance 2.5 · pocket model" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("prompt", ["", "  \n"])
+def test_an_empty_prompt_is_refused_and_nothing_is_drawn(
+    prompt: str, ground: playground.Playground, easel: Easel
+) -> None:
+    ground.prompt.value = prompt
+    with pytest.raises(ValueError, match="The prompt is empty"):
+        ground.generate()
+    assert easel.asked == []
+
+
+def test_the_button_shows_what_to_change_without_a_traceback(
+    ground: playground.Playground, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    ground.prompt.value = ""
+    ground.button.click()
+    assert "The prompt is empty. Write" in capsys.readouterr().out and not caplog.text
+    assert not ground.button.disabled
+
+
+def test_words_that_the_pocket_model_never_met_are_named(
+    ground: playground.Playground, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ground.prompt.value = "A purple elephant on the moon, with flowers"
+    ground.generate()
+    said = capsys.readouterr().out
+    assert said.startswith("drawing …") and "draws without them: elephant, moon.\n" in said
+
+
+@pytest.mark.parametrize("prompt", [one.text for one in prompts.WORKSHOP_PROMPTS.values()])
+def test_no_word_of_the_workshops_prompts_is_unknown(prompt: str) -> None:
+    assert looking.find_unknown_words(prompt, MACHINE) == []
+
+
 def test_choosing_a_preset_fills_in_its_prompt(ground: playground.Playground) -> None:
     ground.preset.value = "Korean"
     assert ground.prompt.value == "개 한 마리"
@@ -53,7 +86,7 @@ def test_the_button_can_be_pressed_again_after_an_error(
 ) -> None:
     ground.pipe = None
     ground.button.click()
-    assert "'NoneType' object is not callable" in caplog.text  # in a kernel the output area shows it, too
+    assert "TypeError" in caplog.text  # in a kernel the output area shows it, too
     assert not ground.button.disabled
 
 
@@ -71,6 +104,12 @@ def test_a_playground_for_one_reference_passes_the_picture_itself(capsys: pytest
     assert (asked["negative_prompt"], asked["cfg_scale"]) == ("bad hands", 2.0)
     assert "man: in a forest · seed 0 · 40 steps · guidance 2 · pocket model" in capsys.readouterr().out
     assert one.second not in one.box.children and one.negative in one.box.children
+
+
+def test_on_the_real_model_references_are_resized_as_it_learned_them() -> None:
+    real = playground.EditPlayground(Easel(), REAL, {"forest": "in a forest"}, {"woman": WOMAN})
+    real.generate()
+    assert real.pipe.asked[0]["edit_image_auto_resize"] is True
 
 
 def test_a_playground_for_two_passes_a_list_in_the_order_chosen() -> None:
@@ -94,6 +133,9 @@ class Stacked:
 
     def clear_lora(self, *, verbose: int) -> None:
         self.now = []
+
+    def cfg_guided_model_fn(self, *_: object) -> None:
+        """Stand where DiffSynth guides: a drawing may replace it."""
 
     def __call__(self, prompt: str, **settings: object) -> Image.Image:
         self.seen.append(list(self.now))

@@ -231,6 +231,10 @@ def test_report_puts_what_failed_first(bad: Ran) -> None:
     assert "Breaks &lt;here&gt;" in bad.page and "<here>" not in bad.page
 
 
+def test_report_names_each_cell_by_its_id(good: Ran) -> None:
+    assert re.findall(r"<td>(\d+)</td><td><code>([\w-]+)</code></td>", good.page)[0] == ("1", "cell-1")
+
+
 def test_report_gives_seconds_for_each_cell_that_ran(good: Ran) -> None:
     seconds = re.findall(r'<td class="seconds">([\d.]+)</td>', good.page)
     assert len(seconds) == len(good.states("01_tells")) + len(good.states("02_again"))

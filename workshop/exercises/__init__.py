@@ -7,9 +7,19 @@
 from __future__ import annotations
 
 from workshop.exercises import setup, inference, lora, multilingual, edit, multi_image, training
+from workshop.exercises import noise_to_digits
 from workshop.exercises.multilingual import count_tokens
 from workshop.exercises.setup import write_sample
-from workshop.exercises.verdict import JUDGES, check
+from workshop.exercises.verdict import JUDGES, check, hint
 
-__all__ = ["JUDGES", "check", "count_tokens", "write_sample"]
-__all__ += ["edit", "inference", "lora", "multi_image", "multilingual", "setup", "training"]
+__all__ = ["JUDGES", "check", "count_tokens", "hint", "write_sample"]
+__all__ += [
+    "edit",
+    "inference",
+    "lora",
+    "multi_image",
+    "multilingual",
+    "noise_to_digits",
+    "setup",
+    "training",
+]

@@ -1,55 +1,81 @@
-"""Notebook 05: guidance by hand, and references that are refused."""
+"""Notebook 05: words that nobody reads, guidance by hand, and a permutation test of pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+import operator
+import random
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from workshop import guards, looking
-from workshop.exercises.verdict import Verdict, exercise
+from workshop import drawing, looking, prompts
+from workshop.exercises.verdict import Verdict, Waiting, compare, demand_number, exercise
 
 if TYPE_CHECKING:
+    import torch
     from diffsynth.pipelines.qwen_image import QwenImagePipeline
-    from PIL import Image
+
+PROMPT = prompts.WORKSHOP_PROMPTS["woman in the forest"].text
 
 
-@exercise("a prompt unread")
-def _prompt_unread(with_and_without: Sequence[Image.Image]) -> Verdict:
-    apart = looking.difference(*with_and_without)
-    hint = "at which guidance is the pass with the negative prompt left out?"
-    return Verdict(apart == 0, f"{apart:.2f} levels apart", "0.00 levels: the same picture", hint)
+DOG_ON_SAND = "A brown dog on the sand."
 
 
-@exercise("guidance by hand")
+@exercise("a prompt unread", hint="at which guidance is the pass with the negative prompt left out?")
+def _prompt_unread(guidance: object, pipe: QwenImagePipeline, settings: Mapping[str, Any]) -> Verdict:
+    negative = [{"negative_prompt": words} for words in (prompts.NEGATIVE_PROMPT, "")]
+    return _judge_equal(guidance, pipe, settings, negative)
+
+
+@exercise(
+    "an instruction unread", hint="put numbers for g into the formula: when does v hold no instruction?"
+)
+def _instruction_unread(guidance: object, pipe: QwenImagePipeline, settings: Mapping[str, Any]) -> Verdict:
+    return _judge_equal(guidance, pipe, settings, [{"prompt": words} for words in (PROMPT, DOG_ON_SAND)])
+
+
+def _judge_equal(
+    guidance: object,
+    pipe: QwenImagePipeline,
+    settings: Mapping[str, Any],
+    words: Sequence[Mapping[str, str]],
+) -> Verdict:
+    """Draw a picture in 4 steps with each of two wordings and demand that they are equal to the last pixel.
+
+    settings: what `drawing.draw` takes beside them, as `size` and `edit_image`
+    words: what one picture is told and what the other is told, by the pipeline's names
+    """
+    scale = demand_number(guidance)
+    if scale == 4.0:
+        raise Waiting
+    usual = {"prompt": PROMPT, "negative_prompt": prompts.NEGATIVE_PROMPT, **settings}
+    usual |= {"num_inference_steps": 4, "cfg_scale": scale}
+    one, other = (drawing.draw(pipe, **usual | dict(said)) for said in words)
+    apart = looking.difference(one, other)
+    return Verdict(apart == 0, f"{apart:.2f} levels apart", "0.00 levels: the same picture")
+
+
+@exercise("guidance by hand", hint="start at the unwanted one and go along the difference, scale times")
 def _guidance_by_hand(guided: Callable[..., Any], pipe: QwenImagePipeline) -> Verdict:
     import torch
 
-    generator, target = torch.Generator().manual_seed(0), "DiffSynth's own guidance, to within 0.00001"
-    wanted, unwanted = (torch.randn(1, 16, 4, 4, generator=generator) for _ in range(2))
-    inputs = {"inputs_shared": {}, "inputs_posi": {"velocity": wanted}, "inputs_nega": {"velocity": unwanted}}
-    apart = 0.0
-    for scale in (1.0, 2.5, 7.0):
-        yours = guided(wanted, unwanted, scale)
-        if yours is None:
-            return Verdict(False, "None", target, "one line: return unwanted + …")
-        expected = pipe.cfg_guided_model_fn(lambda velocity: velocity, scale, **inputs)
-        apart = max(apart, (yours - expected).abs().max().item())
-    hint = "start at the unwanted one and go along the difference, scale times"
-    return Verdict(apart < 1e-5, f"at most {apart:.5f} from it", target, hint)
+    def expected(wanted: torch.Tensor, unwanted: torch.Tensor, scale: float) -> torch.Tensor:
+        both = {"inputs_posi": {"velocity": wanted}, "inputs_nega": {"velocity": unwanted}}
+        return pipe.cfg_guided_model_fn(lambda velocity: velocity, scale, inputs_shared={}, **both)
+
+    scales = (1.0, 2.5, 7.0, random.uniform(2, 6))
+    cases = [(torch.randn(1, 16, 4, 4), torch.randn(1, 16, 4, 4), scale) for scale in scales]
+    return compare(guided, expected, cases)
 
 
-@exercise("a size that is refused")
-def _refused_size(reference: Image.Image) -> Verdict:
-    return judge_refusal("Qwen-Image-Edit", reference, "multiples of", "resize it by a few pixels")
+@exercise("sign flips", hint="count a way if its sum is as large as the one that was found, or larger")
+def _sign_flips(share: object) -> Verdict:
+    lists = [[random.randint(-2, 4) for _ in range(length)] for length in (3, 4, 5, 6)]
+    return compare(share, _flip_signs, [([1, 3, 2, 1],), ([2, -1, 0],), *((gains,) for gains in lists)])
 
 
-def judge_refusal(name: str, references: object, words: str, hint: str) -> Verdict:
-    """Judge references that are to be refused with these words in the message.
-
-    name: the pipeline that gets them
-    """
-    try:
-        guards.check_references(name, references)
-    except ValueError as error:
-        return Verdict(words in str(error), str(error), f"a message with: {words}", hint)
-    return Verdict(False, f"{name} takes it", f"a message with: {words}", hint)
+def _flip_signs(gains: Sequence[int]) -> float:
+    """Return the share of all ways to choose the signs whose sum is at least the one that was found."""
+    ways = list(itertools.product((1, -1), repeat=len(gains)))
+    sums = [sum(map(operator.mul, signs, gains)) for signs in ways]
+    return sum(one >= sum(gains) for one in sums) / len(ways)

@@ -88,7 +88,7 @@ def _template() -> Template:
         keep_trailing_newline=True,
     )
     made.globals["NOT_RUN"] = NOT_RUN
-    ours = (duration, _memory, _sections, _longest, _first_line, _outputs)
+    ours = (duration, _memory, _sections, _longest, _outputs)
     made.filters |= {one.__name__.lstrip("_"): one for one in ours}
     return made.get_template(TEMPLATE.name)
 
@@ -153,12 +153,6 @@ def _sections(run: NotebookRun) -> list[tuple[str, list[CellRun]]]:
 
 def _longest(run: NotebookRun) -> float:
     return max(1.0, *[cell.seconds for cell in run.cells])  # s; short cells get short bars
-
-
-def _first_line(cell: CellRun) -> str:
-    lines = cell.source.splitlines()
-    code = [text for text in lines if text.strip() and not text.lstrip().startswith("#")]
-    return (code or lines)[0]
 
 
 def _pictures(folder: Path) -> list[Picture]:

@@ -2,6 +2,9 @@
 
     ./scripts/run                        every notebook
     ./scripts/run 02 --profile pocket    one of them, with the pocket model
+    ./scripts/run --jobs 1               one after the other
+
+On a CPU notebooks run side by side, as many as its cores and the free memory allow, with one thread each.
 
 The result is a folder with the executed notebooks, the pictures they made, report.html and run.json.
 A notebook counts as run only if every code cell has an execution count and none shows an error: after a
@@ -20,10 +23,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from workshop import amounts, files, memory, notebooks, profiles
+from workshop.runner import jobs as jobs_of
 from workshop.runner import report
+from workshop.runner.jobs import run_side_by_side
 from workshop.runner.result import NOT_RUN, NotebookRun, read_cells
 from workshop.units import GIB, duration
 
@@ -39,12 +45,14 @@ def run(
     output: Path,
     folder: Path = notebooks.FOLDER,
     cell_timeout: float = CELL_TIMEOUT,
+    jobs: int = 1,
 ) -> int:
     """Execute notebooks into an output folder, print what happens, and write the report.
 
     names: stems, beginnings of stems, or paths; none means all
     folder: where the notebooks are
     profile: handed to each notebook as its parameter `profile`
+    jobs: how many run at once
     returns: 0 if every cell of every notebook ran without an error, else 1
 
     Raises ValueError for an unknown name, a notebook that takes no profile, or an output folder in use.
@@ -56,14 +64,22 @@ def run(
     pictures = files.make_folder(output.absolute() / "pictures", remedy="Take another --output.")
 
     plural = "s" if len(chosen) > 1 else ""
-    print(f"Running {len(chosen)} notebook{plural} into {files.from_here(output)}", flush=True)
+    beside = f", {jobs} at once" if jobs > 1 else ""
+    print(f"Running {len(chosen)} notebook{plural} into {files.from_here(output)}{beside}", flush=True)
     started = datetime.now().astimezone()
-    results = []
-    with kernel_environment(profile, pictures=pictures):
-        for path in chosen:
-            results.append(execute(path, into=output, profile=profile, cell_timeout=cell_timeout))
-            print(summarise(results[-1]), flush=True)
-    for result in results:
+    one = partial(execute, into=output, profile=profile, cell_timeout=cell_timeout)
+    found = {}
+    with kernel_environment(profile, pictures=pictures, threads=1 if jobs > 1 else None):
+        pairs = (
+            run_side_by_side(chosen, one, jobs=jobs) if jobs > 1 else ((path, one(path)) for path in chosen)
+        )
+        for path, result in pairs:
+            found[path] = result
+            print(summarise(result), flush=True)
+            if jobs > 1:
+                print_failure(result, output=output)  # at once: the others may take long
+    results = [found[path] for path in chosen]
+    for result in results if jobs == 1 else ():
         print_failure(result, output=output)
 
     page = report.write(results, output=output, profile=profile, started=started)
@@ -141,11 +157,12 @@ def explain(error: Exception, *, cell_timeout: float) -> str:
 
 
 @contextmanager
-def kernel_environment(profile: str, *, pictures: Path) -> Iterator[None]:
+def kernel_environment(profile: str, *, pictures: Path, threads: int | None = None) -> Iterator[None]:
     """Set the variables that the kernels inherit, and restore the environment afterwards.
 
     profile: by its name
     pictures: where the notebooks save theirs; the trainings of LoRAs go beside it, into checkpoints/
+    threads: for torch in each; None leaves it to the profile
     """
     wanted = {
         "PYTHONHASHSEED": "0",
@@ -154,6 +171,8 @@ def kernel_environment(profile: str, *, pictures: Path) -> Iterator[None]:
         "WORKSHOP_PICTURES": str(pictures),
         "WORKSHOP_CHECKPOINTS": str(pictures.parent / "checkpoints"),
     }
+    if threads:
+        wanted["OMP_NUM_THREADS"] = str(threads)
     before = {key: os.environ.get(key) for key in wanted}
     os.environ.update(wanted)
     try:
@@ -223,6 +242,11 @@ def main(argv: list[str]) -> int:
         default=CELL_TIMEOUT,
         help="s; default %(default)g",
     )
+    parser.add_argument(
+        "--jobs",
+        type=amounts.whole(least=1),
+        help="notebooks at once; default: as many as cores and memory allow, on a GPU one",
+    )
     parser.add_argument("--dry-run", action="store_true", help="check the arguments and say what would run")
     options = parser.parse_args(argv)
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
@@ -234,7 +258,13 @@ def main(argv: list[str]) -> int:
             would = ", ".join(path.stem for path in notebooks.select(options.names))
             print(f"Would run {would} into {files.from_here(output)}")
             return 0
-        return run(options.names, profile=profile.name, output=output, cell_timeout=options.cell_timeout)
+        gpu, count = profile.device == "cuda", len(notebooks.select(options.names))
+        if gpu and (options.jobs or 1) > 1:
+            raise ValueError("--jobs: on a GPU notebooks run one at a time, for each fills it. Leave it out.")
+        jobs = min(options.jobs or jobs_of.choose(count, gpu=gpu), count)
+        return run(
+            options.names, profile=profile.name, output=output, cell_timeout=options.cell_timeout, jobs=jobs
+        )
     except (ValueError, RuntimeError) as error:
         print(f"./scripts/run: {error}", file=sys.stderr)
         return 2
