@@ -47,7 +47,8 @@ def measure(profile: profiles.Profile, *, repeats: int = 3) -> Iterator[Timing]:
     repeats: how often each part is timed for its median, after one run that is not counted
     """
     yield time_import("import workshop", "import workshop")
-    yield time_import("import torch and diffsynth", "import diffsynth.pipelines.qwen_image")
+    yield time_import("import torch and DiffSynth", "import diffsynth.pipelines.qwen_image")
+    yield time_import("  without the compiler", "from workshop import lean; lean.import_diffsynth()")
 
     importlib.import_module("diffsynth.pipelines.qwen_image")  # so that loading is timed alone
     started = time.perf_counter()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workshop import cpus, tables
+from workshop import cpus, lean, tables
 from workshop import models as catalogue
 from workshop.files import POCKET, REPO, demand_folder, read_folder, shorten
 from workshop.units import GIB
@@ -186,9 +186,10 @@ def register_pocket() -> None:
     """Make the pocket model known to DiffSynth; imports torch and diffsynth, and prints so."""
     if "diffsynth" not in sys.modules:
         print(
-            "Importing torch and DiffSynth: 15 seconds or more in a fresh kernel, minutes on a busy machine.",
+            "Importing torch and DiffSynth: 5 seconds or more in a fresh kernel, a minute on a busy machine.",
             flush=True,
         )
+    lean.import_diffsynth()
     from workshop.pocket.model import architecture
 
     architecture.register()
