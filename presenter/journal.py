@@ -26,6 +26,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,13 @@ class Talk:
         kind = self.stretches[-1].kind if self.running else ""
         return kind if kind in PAUSES else ""
 
+    @property
+    def pause_stretches(self) -> tuple[Stretch, ...]:
+        """The stretches of the pause that the talk is in, one for each cue that it came to meanwhile."""
+        if not self.pause:
+            return ()
+        return tuple(takewhile(lambda one: one.kind == self.pause, reversed(self.stretches)))[::-1]
+
     def elapsed(self, *, now: float) -> float:
         """Return the seconds that count for the plan: all but breaks."""
         return sum(one.seconds(now=now) for one in self.stretches if one.kind != "break")
@@ -122,7 +130,7 @@ class Talk:
 
     def in_pause(self, *, now: float) -> float:
         """Return the seconds of the pause that the talk is in."""
-        return self.stretches[-1].seconds(now=now) if self.pause else 0.0
+        return sum(one.seconds(now=now) for one in self.pause_stretches)
 
     def spent(self, *, now: float) -> dict[str, float]:
         """Return each cue's seconds of talk, without questions and breaks, by cue name."""

@@ -74,10 +74,15 @@ def shorten(point: str) -> str:
 
 
 def find_break_minutes(view: View) -> float:
-    """Return how long the break is: as the presenter said, or else as the next one is planned; 0: neither."""
+    """Return how long the break is: as the presenter said, or else as the next one is planned; 0: neither.
+
+    The next one is counted from the cue in which the break began: the presenter may look ahead meanwhile.
+    """
     if view.talk.break_minutes:
         return view.talk.break_minutes
-    ahead = [item.cue.name for item in view.plan.items[view.place + 1 :]]
+    names = [item.cue.name for item in view.plan.items]
+    began = next((one.cue for one in view.talk.pause_stretches if one.cue in names), view.here.cue.name)
+    ahead = names[names.index(began) + 1 :]
     return next((one.minutes for one in view.plan.breaks if one.before in ahead), 0.0)
 
 

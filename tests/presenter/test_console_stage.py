@@ -86,3 +86,12 @@ def test_break_counts_down_as_planned_or_as_said(material: Material) -> None:
     assert stage.describe_stage(view(material, BEGUN, pause, now=90))["left"] == ""  # nobody said how long
     question = stage.describe_stage(view(material, BEGUN, Act(60, "pause", kind="question")))
     assert question["kind"] == "idle"
+
+
+def test_move_during_a_break_leaves_its_countdown_as_it_is(material: Material) -> None:
+    pause, options = Act(60, "pause", kind="break"), {"minutes": 40.0, "breaks": [10]}
+    moves = [at(item.cue.name, now=90) for item in view(material, BEGUN).plan.items[1:]]
+    stays = stage.describe_stage(view(material, BEGUN, pause, now=120, **options))
+    assert stays["left"] == "9:00"
+    for move in moves:  # to cues before and behind the one that the break was planned for
+        assert stage.describe_stage(view(material, BEGUN, pause, move, now=120, **options)) == stays
