@@ -26,6 +26,7 @@ ACTS = (
     "question, fallback"
 )
 LONGEST = 120.0  # minutes of a break
+POINTED = 6.0  # s; a page that points says so each second or two: without news its pointer is taken off
 
 
 class Console:
@@ -51,6 +52,7 @@ class Console:
         self.clock = clock or SteadyClock(earliest=last)
         self.tail = Tail(folder / journal.EVENTS)
         self.kernels = Kernels({folder / copies.FOLDER, *(book.path.parent for book in material.books)})
+        self.pointed = 0.0  # when a page last said where it points, in s since 1970
         self.stray = ""  # the cue of a cell that ran too far ahead to move the talk unasked
         self.board, self.small = Board(), Board()  # the second screen's, and a phone's
         self.phone: phone.Phone | None = None  # the phone page's listener, if one was asked for
@@ -131,9 +133,11 @@ class Console:
             self.journal.add(Act(self.clock(), "go", cue=target, by=journal.KERNEL))
 
     def watch(self) -> None:
-        """Notice dead kernels and changed sheets, read the memory, let clocks go on; called once a second."""
+        """Notice what no event tells, from dead kernels to changed sheets; called once a second."""
         for run in self.kernels.end_lost(now=time.time() + self.shift, shift=self.shift):
             kernels.write_death(self.tail.log, run)
+        if self.clock() - self.pointed > POINTED:
+            self.board.show("pointer", None)
         self.memory = card.read_memory()
         self.read_sheets()
         self.refresh()
@@ -145,6 +149,7 @@ class Console:
         """
         if asked.get("do") == "point":  # many a second, and no part of the talk's story
             self.board.show("pointer", parse_pointer(asked))
+            self.pointed = self.clock()
             return
         if asked.get("do") == "dismiss":
             self.stray = ""

@@ -346,6 +346,30 @@ def test_pointer_is_shown_and_is_no_part_of_the_journal(material: Material, tmp_
     assert part(room, "pointer") is None and len(room.journal.acts) == acts
 
 
+def test_pointer_goes_off_when_its_page_says_nothing_more(small: Small) -> None:
+    small.console.act({"do": "point", "x": 0.5, "y": 0.5})
+    small.now += 3
+    small.console.watch()
+    assert small.part("pointer") == {"x": 0.5, "y": 0.5, "spot": False}
+    small.console.act({"do": "point", "x": 0.5, "y": 0.5})  # the mouse rests
+    small.now += 5
+    small.console.watch()
+    assert small.part("pointer")
+    small.now += 5
+    small.console.watch()
+    assert small.part("pointer") is None
+
+
+def test_page_that_does_not_read_holds_no_more_than_the_board(material: Material, tmp_path: Path) -> None:
+    room = console(material, tmp_path, minutes=30)
+    queue = room.board.join()
+    for step in range(500):
+        room.act({"do": "point", "x": step / 500, "y": 0})
+    assert queue.qsize() == len(room.board.parts)
+    parts = dict(queue.get_nowait() for _ in range(queue.qsize()))
+    assert parts == room.board.parts and json.loads(parts["pointer"])["x"] == 499 / 500
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
