@@ -63,7 +63,9 @@ class Console:
         self.pictures, self.runtimes = gallery.FALLBACK, runtimes.FILE
         self.material = material
         self.sheets, self.sheets_problem = cues.stamp(material.folder), ""  # as they were read; why not again
-        self.plan_problem = ""  # why the plan is without this machine's times
+        self.plan_problem = self.times_problem = (
+            ""  # why the plan is without this machine's times; why there are none
+        )
         self._plan(options)
         for event in self.tail.read():  # events from before a restart of the server do not move the talk
             self.kernels.see(event)
@@ -71,20 +73,21 @@ class Console:
     def _plan(self, options: Mapping[str, Any]) -> None:
         planned = dict(options) or dict(self.journal.talk.plan) or {"minutes": DEFAULT_MINUTES}
         level = planned.pop("level", self.journal.talk.level)
-        self.base = self.material.plan(planned, level=level)
+        self.base, self.plan_problem = self.material.plan_anyway(planned, level=level)
         if options or not self.journal.talk.plan:
             self.journal.add(Act(self.clock(), "plan", plan=planned, level=level))
 
     def learn_machine(self, label: str) -> None:
         """Take in which machine this is, and so how long its cells are expected to run.
 
-        Where they cannot be read, or the plan does not fit with them, it stays, and the page says so.
+        Where they cannot be read, or the talk does not fit with them, it is planned without, and the page
+        says so.
         """
         try:
             self.material = self.material.measured_on(label, file=self.runtimes)
-            self._plan({})
         except ValueError as error:
-            self.plan_problem = f"The plan counts no cell's time on this machine. {error}"
+            self.times_problem = f"No cell's time on this machine is known. {error}"
+        self._plan({})
         self.refresh()
 
     def read_sheets(self) -> None:
@@ -168,7 +171,7 @@ class Console:
         view, show = self.view, self._show
         clock = guide.describe_clock(view)
         self.treatments = view.advice.treatments if clock["accept"] else {}
-        problem = self.journal.problem or self.sheets_problem or self.plan_problem
+        problem = self.journal.problem or self.sheets_problem or self.times_problem or self.plan_problem
         show("talk", guide.describe_talk(view, self.journal.acts, problem=problem))
         show("clock", clock)
         show("stray", guide.describe_stray(view, self.stray))

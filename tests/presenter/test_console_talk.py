@@ -51,22 +51,19 @@ def test_cue_sheet_is_read_again_when_it_changes(own_material: Material, tmp_pat
     text = path.read_text(encoding="utf-8")
     title = own_material.cues[0].title
 
-    def save(text: str) -> None:
-        path.write_text(text, encoding="utf-8")
-        os.utime(
-            path, ns=(0, path.stat().st_mtime_ns + 10**9)
-        )  # two saves within one tick of the disk's clock
+    def change(text: str) -> None:
+        save(path, text)
         talk.watch()
 
-    save(text.replace(title, "A better title"))
+    change(text.replace(title, "A better title"))
     assert part(talk, "now")["title"] == "A better title" and talk.base.items[0].cue.title == "A better title"
-    save(text.replace("| must |", "| most |"))
+    change(text.replace("| must |", "| most |"))
     problem = part(talk, "talk")["problem"]
     assert "shown as they were before" in problem and "priority is 'most'" in problem
     assert part(talk, "now")["title"] == "A better title"
-    save(text.replace(own_material.cues[0].cells[0], "other"))
+    change(text.replace(own_material.cues[0].cells[0], "other"))
     assert "The cues themselves changed (01-hello, 01-other)" in part(talk, "talk")["problem"]
-    save(text)
+    change(text)
     assert (part(talk, "now")["title"], part(talk, "talk")["problem"]) == (title, "")
 
 
@@ -124,10 +121,18 @@ def test_machine_that_nobody_rehearsed_on_has_no_expected_runtimes(
     assert part(made, "cells")["next"]["expected"] == "not rehearsed yet"
 
 
+def save(path: Path, text: str) -> None:
+    """Save a file so that it has another time, even within one tick of the disk's clock."""
+    path.write_text(text, encoding="utf-8")
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 10**9))
+
+
 def test_talk_that_is_too_long_on_this_machine_goes_on_and_says_so(
-    material: Material, tmp_path: Path
+    own_material: Material, tmp_path: Path
 ) -> None:
-    made = console(material, tmp_path, minutes=12, skip=["02-base"])  # its cell runs silently all the same
+    made = console(
+        own_material, tmp_path, minutes=12, skip=["02-base"]
+    )  # its cell runs silently all the same
     made.runtimes = tmp_path / "runtimes.json"
     runtimes.write("slow machine", {"02_second": {"base": Runtime(600.0, None, 1)}}, file=made.runtimes)
     before = made.base
@@ -135,6 +140,24 @@ def test_talk_that_is_too_long_on_this_machine_goes_on_and_says_so(
     problem = part(made, "talk")["problem"]
     assert "counts no cell's time on this machine" in problem and "too few" in problem
     assert made.base == before and made.material.label == "slow machine"
+    path, title = own_material.sheets[0].path, own_material.cues[0].title
+    save(path, path.read_text(encoding="utf-8").replace(title, "A better title"))
+    made.watch()
+    assert (part(made, "now")["title"], part(made, "talk")["problem"]) == ("A better title", problem)
+
+
+def test_times_that_cannot_be_read_are_told_while_the_sheets_change(
+    own_material: Material, tmp_path: Path
+) -> None:
+    made = console(own_material, tmp_path, minutes=30)
+    made.runtimes = tmp_path / "runtimes.json"
+    made.runtimes.write_text("{", encoding="utf-8")
+    made.learn_machine("pocket model")
+    path = own_material.sheets[0].path
+    save(path, path.read_text(encoding="utf-8").replace(own_material.cues[0].title, "A better title"))
+    made.watch()
+    assert part(made, "now")["title"] == "A better title"
+    assert "runtimes.json is damaged" in part(made, "talk")["problem"]
 
 
 class Room:
