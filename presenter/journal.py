@@ -255,12 +255,32 @@ def _turn(talk: Talk, at: float, *, cue: str = "", kind: str = "") -> Talk:
     return replace(talk, stretches=(*talk.stretches[:-1], _closed(last, at), following))
 
 
+def make_folder(talk: Path) -> Path:
+    """Make a talk's folder, and let nobody but its owner look into it.
+
+    A folder in which somebody kept other things before keeps its mode.
+
+    Raises ValueError, with what to do, for one that cannot be had.
+    """
+    remedy = "Take another --talk."
+    files.make_folder(talk, remedy=remedy)
+    try:
+        if (talk / JOURNAL).exists() or not any(talk.iterdir()):
+            talk.chmod(0o700)
+    except OSError as error:
+        raise ValueError(f"{talk} is somebody else's ({error.strerror}). {remedy}") from error
+    return talk
+
+
 class Journal:
     """The acts of one talk, on the disk and in memory. Only one process may write it."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the acts in a folder; lines that are no acts, as after a power cut, are counted and kept."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Read the acts in a folder; lines that are no acts, as after a power cut, are counted and kept.
+
+        Raises ValueError, with what to do, for a folder that cannot be had.
+        """
+        make_folder(folder)
         self.path = folder / JOURNAL
         self.acts, self.unreadable = read(self.path)
         self.problem = ""  # why the last act could not be written; "" if it was
