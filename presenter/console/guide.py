@@ -13,7 +13,7 @@ from typing import Any
 from presenter import code, facts, render, schedule
 from presenter.console.view import View
 from presenter.cues import CLOSING, LABELS, OPENING, Cue, Sheet
-from presenter.journal import KERNEL, Act, Talk
+from presenter.journal import KERNEL, PAUSES, Act, Talk
 from presenter.kernels import FAILURES, Run
 from presenter.runtimes import Runtime
 from presenter.schedule import LATEST_START, ON_TIME, TREATMENTS, CellKey
@@ -100,10 +100,13 @@ def describe_undo(talk: Talk, acts: Sequence[Act]) -> str:
 
 def describe_notice(view: View, acts: Sequence[Act]) -> str:
     """Write what a cell did to the talk by itself a moment ago; "" if it did nothing that needs a word."""
-    last = acts[-1] if acts else None
-    if last and (last.do, last.by) == ("resume", KERNEL) and view.now - last.at < TOLD:
-        return "A cell was run, so the break is over: the clock goes on."
-    return ""
+    moves = ("go", KERNEL)  # the cell that ended a pause may have moved the talk as well
+    last = next((act for act in reversed(acts) if (act.do, act.by) != moves), None)
+    if last is None or (last.do, last.by) != ("resume", KERNEL) or view.now - last.at >= TOLD:
+        return ""
+    if next(one.kind for one in reversed(view.talk.stretches) if one.kind in PAUSES) == "question":
+        return "A cell was run, so the question is over."
+    return "A cell was run, so the break is over: the clock goes on."
 
 
 def find_first_run(acts: Sequence[Act], *, now: float) -> float | None:

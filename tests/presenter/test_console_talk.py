@@ -226,6 +226,25 @@ def test_forgotten_break_ends_with_the_next_cell_and_says_so(small: Small) -> No
     assert small.console.view.talk.breaks(now=small.now) == 602
 
 
+@pytest.mark.parametrize(
+    ("kind", "notice"),
+    [
+        ("break", "A cell was run, so the break is over: the clock goes on."),
+        ("question", "A cell was run, so the question is over."),
+    ],
+)
+def test_pause_that_a_cell_ends_is_told_though_the_cell_moves_the_talk(
+    small: Small, kind: str, notice: str
+) -> None:
+    small.console.act({"do": "begin"})
+    small.console.act({"do": "pause", "kind": kind})
+    small.wait(10)
+    small.go_on("slow")
+    assert (small.part("talk")["here"], small.part("talk")["notice"]) == ("01-slow", notice)
+    small.wait(2)
+    assert small.part("talk")["notice"] == ""
+
+
 def test_late_start_begins_here_and_can_count_from_the_first_cell(small: Small) -> None:
     small.go_on("hello")
     small.wait(4)
