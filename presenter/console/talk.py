@@ -127,7 +127,8 @@ class Console:
     def _move(self, begun: Run) -> None:
         """Let a cell that began move the talk, end a forgotten break, or ask whether it may do so."""
         view = self.view
-        self.stray = guide.find_stray(view, begun)
+        if not begun.queued:  # cells that follow by Run All leave the question that the first one raised
+            self.stray = guide.find_stray(view, begun)
         target = guide.find_move(view, begun)
         known = not begun.queued and not self.stray and self.material.cue_of(begun.notebook, begun.cell)
         if view.talk.follows and known and (view.talk.pause == "break" or (view.talk.pause and target)):
@@ -162,7 +163,7 @@ class Console:
             )
             if act.do == "go" and act.cue == self.stray:
                 act = replace(act, by=journal.JUMP)
-            self.stray = "" if act.do in ("go", "begin") else self.stray
+            self.stray = "" if act.do in ("go", "begin", "end") else self.stray
             self.journal.add(act)
         self.refresh()
 

@@ -198,14 +198,15 @@ class Small(Room):
         self.console = Console(material, folder, options={"minutes": 30}, clock=lambda: self.now)
         self.log = folder / journal.EVENTS
 
-    def go_on(self, cell: str, *, folder: str = "notebooks") -> None:
-        """Begin and end a cell, by hand."""
-        book = "02_second" if cell in ("base", "last") else "01_first"
-        common = {"pid": 7, "notebook": f"{folder}/{book}.ipynb", "cell": cell}
+    def go_on(self, *cells: str, folder: str = "notebooks") -> None:
+        """Begin and end a cell, by hand; several of a notebook are asked for at once, as by Run All."""
+        book = "02_second" if {"base", "last"} & set(cells) else "01_first"
+        common = {"pid": 7, "notebook": f"{folder}/{book}.ipynb", "asked": self.now}
         with self.log.open("a", encoding="utf-8") as file:
-            for kind in ("pre", "post"):
-                file.write(json.dumps({"at": self.now, "event": kind, **common}) + "\n")
-                self.now += 1
+            for cell in cells:
+                for kind in ("pre", "post"):
+                    file.write(json.dumps({"at": self.now, "event": kind, "cell": cell, **common}) + "\n")
+                    self.now += 1
         self.console.look()
 
 
@@ -273,6 +274,14 @@ def test_stray_cell_asks_and_the_jump_can_be_undone(small: Small) -> None:
     assert small.part("talk")["here"] == "02-last" and small.part("talk")["undo"] == "Undo the jump"
     small.console.act({"do": "undo"})
     assert small.part("talk")["here"] == "01-hello"
+
+
+def test_run_all_in_a_notebook_far_ahead_keeps_its_question(small: Small) -> None:
+    small.console.act({"do": "begin"})
+    small.go_on("last", "base")
+    assert small.part("talk")["here"] == "01-hello" and small.part("stray")["cue"] == "02-last"
+    small.console.act({"do": "end"})
+    assert small.part("stray") is None
 
 
 def test_copy_of_a_notebook_in_another_folder_does_not_move_the_talk(small: Small) -> None:
