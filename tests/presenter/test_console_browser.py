@@ -163,6 +163,17 @@ def test_keys_of_jupyterlab_reach_the_second_screen(console: Tab, lab: Lab, mode
     assert lab.tab.js("document.querySelector('.jp-Notebook').innerText") == before
 
 
+def test_key_of_jupyterlab_that_is_held_acts_once(console: Tab, lab: Lab, server: Server) -> None:
+    begin(console)
+    lab.tab.click("document.querySelectorAll('.jp-Notebook .jp-CodeCell .cm-content')[0]")
+    before = len(server.acts())
+    lab.tab.key("N", modifiers=ALT + SHIFT, repeats=3)
+    console.wait_text("title", "Slow")
+    lab.tab.key("Q", modifiers=ALT + SHIFT)
+    console.wait_text("sentence", "Question")
+    assert [act.do for act in server.acts()[before:]] == ["go", "pause"]
+
+
 def test_key_of_jupyterlab_that_cannot_be_is_told_there(console: Tab, lab: Lab, server: Server) -> None:
     begin(console)
     server.act(do="go", cue="02-last")
