@@ -13,7 +13,7 @@ from typing import Any
 from presenter import code, facts, render, schedule
 from presenter.console.view import View
 from presenter.cues import CLOSING, LABELS, OPENING, Cue, Sheet
-from presenter.journal import KERNEL, PAUSES, Act, Talk
+from presenter.journal import HAND, KERNEL, PAUSES, Act, Talk
 from presenter.kernels import FAILURES, Run
 from presenter.runtimes import Runtime
 from presenter.schedule import LATEST_START, ON_TIME, TREATMENTS, CellKey
@@ -109,15 +109,21 @@ def describe_notice(view: View, acts: Sequence[Act]) -> str:
     return "A cell was run, so the break is over: the clock goes on."
 
 
-def find_first_run(acts: Sequence[Act], *, now: float) -> float | None:
-    """Return when a cell first moved a talk that has not begun, in s since 1970; None: none, or long ago."""
-    moved = [act.at for act in acts if (act.do, act.by) == ("go", KERNEL)]
-    return moved[0] if moved and now - moved[0] < LATEST_START * MINUTE else None
+def find_first_run(view: View, acts: Sequence[Act]) -> float | None:
+    """Return when a cell first moved a talk that has not begun, in s since 1970; None: none, or long ago.
+
+    Cells before the presenter went back to the first cue by hand were a warm-up.
+    """
+    home = view.path[0].cue.name
+    back = [place for place, act in enumerate(acts) if (act.do, act.by, act.cue) == ("go", HAND, home)]
+    since = acts[back[-1] + 1 :] if back else acts
+    moved = [act.at for act in since if (act.do, act.by) == ("go", KERNEL)]
+    return moved[0] if moved and view.now - moved[0] < LATEST_START * MINUTE else None
 
 
 def describe_ran_since(view: View, acts: Sequence[Act]) -> str:
     """Write how long ago the first cell ran, while nobody has started the talk; "" otherwise."""
-    first = find_first_run(acts, now=view.now) if view.talk.began is None else None
+    first = find_first_run(view, acts) if view.talk.began is None else None
     return "" if first is None else f"{clock((view.now - first) / MINUTE)} ago"
 
 
@@ -175,7 +181,7 @@ def _sentence(view: View) -> PagePart:
         minutes = (
             f"{view.plan.minutes:g} minutes, {len(view.path)} cues{start}. The clock starts when you do."
         )
-        return {"sentence": minutes + _far_start(view), "accept": False}
+        return {"sentence": minutes + _warm_up(view) + _far_start(view), "accept": False}
     if talk.ended is not None:
         took = clock((talk.ended - talk.began) / MINUTE)
         return {"sentence": f"The talk has ended after {took}.", "accept": False}
@@ -187,6 +193,14 @@ def _sentence(view: View) -> PagePart:
     if not view.advice.treatments and view.advice.late < ON_TIME:
         return {"sentence": _on_course(view), "accept": False}
     return {"sentence": str(view.advice), "accept": bool(view.advice.treatments)}
+
+
+def _warm_up(view: View) -> str:
+    """Write that the talk would begin in the middle; "" if it begins with its first cue."""
+    if view.here == view.path[0]:
+        return ""
+    begins = f" The talk would begin at “{view.here.cue.title}”, where you are."
+    return f"{begins} After a warm-up, go back to the first cue before you start: O, and its name."
 
 
 def _far_start(view: View) -> str:

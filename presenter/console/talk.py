@@ -293,7 +293,7 @@ def _press(asked: Mapping[str, Any], view: View) -> Mapping[str, Any]:
 
 def _begin(asked: Mapping[str, Any], view: View, *, now: float, acts: Sequence[Act]) -> Act:
     """Begin the talk where it stands, at the first cell's time if that is asked for; or start it over."""
-    first = guide.find_first_run(acts, now=now)
+    first = guide.find_first_run(view, acts)
     if view.talk.began is not None:
         return Act(now, "begin", cue=view.path[0].cue.name)
     if asked.get("since") and first is None:

@@ -258,6 +258,23 @@ def test_late_start_begins_here_and_can_count_from_the_first_cell(small: Small) 
     assert (small.part("talk")["here"], small.part("clock")["elapsed"]) == ("01-slow", "4:02")
 
 
+def test_start_after_a_warm_up_is_reminded_of_the_first_cue(small: Small) -> None:
+    small.wait(0)
+    assert "warm-up" not in small.part("clock")["sentence"]
+    small.go_on("slow")
+    told = small.part("clock")["sentence"]
+    assert "The talk would begin at “Slow”, where you are." in told
+    assert "After a warm-up, go back to the first cue before you start: O, and its name." in told
+    small.console.act({"do": "go", "cue": "01-hello"})
+    assert "warm-up" not in small.part("clock")["sentence"] and small.part("talk")["ran_since"] == ""
+    small.wait(4)
+    small.go_on("slow")
+    small.wait(1)
+    assert small.part("talk")["ran_since"] == "1:00 ago"  # the warm-up does not count
+    small.console.act({"do": "begin", "since": True})
+    assert small.part("clock")["elapsed"] == "1:00"
+
+
 def test_start_from_the_first_cell_needs_one(small: Small) -> None:
     with pytest.raises(ValueError, match=r"No cell has run in the last half hour. Start the talk from now"):
         small.console.act({"do": "begin", "since": True})
