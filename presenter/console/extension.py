@@ -133,8 +133,8 @@ class PresenterConsole(ExtensionApp):
 
     def _open_students(self) -> None:
         """Open the students' page, and say how to get there; without it the talk goes on."""
-        listener = Students(Path(self.students), material=lambda: self.console.material)
         try:
+            listener = Students(Path(self.students), material=lambda: self.console.material)
             listener.listen(self.phone_address)
         except (OSError, ValueError) as error:
             self.log.error("The students' page cannot be opened: %s", error)
