@@ -140,10 +140,10 @@ class PresenterConsole(ExtensionApp):
             self.log.error("The students' page cannot be opened: %s", error)
             return
         self.console.students = listener
-        if listener.trouble:
-            self.log.warning("%s The students' page has no code on the projector.", listener.trouble)
-        else:
-            self.log.info("The students' page is open on http://%s/", listener.host)
+        if listener.advice:
+            self.log.warning("%s", listener.advice)
+            return
+        self.log.info("The students' page is open on http://%s/", listener.host)
         if listener.tunnel:
             self.log.info("On your laptop: %s", listener.tunnel)
 

@@ -60,6 +60,17 @@ class Students(Listener):
         url = f"http://{self.host}/"
         return {"url": url, "code": draw_code(url)} if self.shown_address else None
 
+    @property
+    def advice(self) -> str:
+        """What to do if nobody in the room can reach the page; "" if it has a code on the projector."""
+        if not self.trouble:
+            return ""
+        return (
+            f"{self.trouble} So the students' page has no code on the projector. If you reach this machine "
+            "by ssh, start again with --phone-address and the laptop's address in the room's network, as "
+            "192.168.1.20, and run on the laptop the ssh command that lab prints then."
+        )
+
     def write_page(self) -> str:
         """Write the page."""
         material = self.material()

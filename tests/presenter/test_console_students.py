@@ -132,6 +132,10 @@ def test_quiet_page_shows_its_code_only_if_the_room_can_reach_it(
     monkeypatch.setattr(page, "_bind", lambda address: None)
     page.listen()
     assert page.describe() is None and "a container" in page.trouble
+    option = re.search(r"start again with (--\S+)", page.advice)
+    assert option and option[1] in lab.make_parser().format_help()
+    page.listen(LAPTOP)
+    assert page.describe() and page.advice == ""
 
 
 def test_address_alone_opens_no_phone_page_where_the_students_is_asked_for() -> None:
