@@ -7,7 +7,6 @@ texts whose names end in `html` are rendered and cleaned, all others are shown a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from presenter import code, facts, render, schedule
@@ -155,7 +154,7 @@ def describe_clock(view: View) -> PagePart:
     return {
         "elapsed": clock(talk.elapsed(now=view.now) / MINUTE),
         "left": clock(left) if left >= 0 else f"−{clock(left)}",
-        "ends": datetime.fromtimestamp(view.ends).strftime("%H:%M"),
+        "ends": view.time_of_day(view.ends),
         "pace": describe_pace(view.advice.late),
         "late": round(view.advice.late, 1) if abs(view.advice.late) >= ON_TIME else 0,
     } | _sentence(view)
@@ -205,10 +204,9 @@ def _warm_up(view: View) -> str:
 
 def _far_start(view: View) -> str:
     """Write that a start time is too far away to be kept; "" if it is near, or there is none."""
-    if view.plan.start is None or not view.plan.is_far(view.now):
+    if view.plan.start is None or not view.plan.is_far(view.now - view.shift):
         return ""
-    now = datetime.fromtimestamp(view.now)
-    return f" It is {now:%H:%M}: the start time is too far away, and does not count."
+    return f" It is {view.time_of_day(view.now)}: the start time is too far away, and does not count."
 
 
 def _on_course(view: View) -> str:

@@ -6,7 +6,6 @@ Every function depends on its arguments alone, as in `presenter.console.guide`.
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Any
 
 from presenter import render
@@ -94,7 +93,7 @@ def _describe_break(view: View) -> PagePart:
     left = minutes - view.talk.in_pause(now=view.now) / MINUTE
     return {
         "left": clock(left) if left > 0 else "We go on",
-        "until": f"back at {datetime.fromtimestamp(view.now + left * MINUTE):%H:%M}" if left > 0 else "",
+        "until": f"back at {view.time_of_day(view.now + left * MINUTE)}" if left > 0 else "",
     }
 
 

@@ -68,7 +68,9 @@ class Console:
         )
         self._plan(options)
         for event in self.tail.read():  # events from before a restart of the server do not move the talk
-            self.kernels.see(event)
+            at = event.at + self.shift
+            # What would be yet to come was written before the computer's clock was set back.
+            self.kernels.see(replace(event, at=event.at if at > self.clock() else at))
 
     def _plan(self, options: Mapping[str, Any]) -> None:
         planned = dict(options) or dict(self.journal.talk.plan) or {"minutes": DEFAULT_MINUTES}
@@ -107,12 +109,13 @@ class Console:
     @property
     def shift(self) -> float:
         """Seconds by which this clock is ahead of the computer's, by which kernels go."""
-        return self.clock() - time.time() if isinstance(self.clock, SteadyClock) else 0.0
+        return self.clock.shift if isinstance(self.clock, SteadyClock) else 0.0
 
     @property
     def view(self) -> View:
         """The talk at this moment."""
-        return View(self.material, self.base, self.journal.talk, self.kernels, self.clock())
+        now, shift = self.clock(), self.shift
+        return View(self.material, self.base, self.journal.talk, self.kernels, now, shift)
 
     def look(self) -> None:
         """Read what the kernels wrote since the last look, and let the cells that began move the talk."""
@@ -139,7 +142,7 @@ class Console:
     def watch(self) -> None:
         """Notice what no event tells, from dead kernels to changed sheets; called once a second."""
         for run in self.kernels.end_lost(now=time.time() + self.shift, shift=self.shift):
-            kernels.write_death(self.tail.log, run)
+            kernels.write_death(self.tail.log, run, shift=self.shift)
         if self.clock() - self.pointed > POINTED:
             self.board.show("pointer", None)
         self.memory = card.read_memory()
@@ -221,12 +224,17 @@ class SteadyClock:
         earliest: s since 1970; a clock that was set back since an earlier talk begins there
         steady: returns s since any moment; None: since this computer was started, with its sleep if it says
         """
-        self.steady = steady or _find_steady()
+        self.wall, self.steady = wall, steady or _find_steady()
         self.offset = max(wall(), earliest) - self.steady()
 
     def __call__(self) -> float:
         """Return the time, in s since 1970."""
         return self.offset + self.steady()
+
+    @property
+    def shift(self) -> float:
+        """Seconds by which it is ahead of the computer's clock."""
+        return self() - self.wall()
 
 
 def _find_steady() -> Callable[[], float]:

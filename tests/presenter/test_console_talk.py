@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -325,6 +327,59 @@ def test_computers_clock_set_back_or_forward_changes_nothing(step: float) -> Non
     wall, steady = wall + step, steady + 10
     assert clock() == 5010.0
     assert SteadyClock(earliest=9000.0, wall=lambda: wall, steady=lambda: steady)() == max(9000.0, wall)
+
+
+@pytest.mark.parametrize("step", [-900.0, 3600.0])
+def test_times_of_day_follow_the_computers_clock_and_lengths_do_not(
+    material: Material, tmp_path: Path, step: float
+) -> None:
+    wall, steady = datetime(2026, 11, 22, 10, 0).timestamp(), 70.0
+    clock = SteadyClock(wall=lambda: wall, steady=lambda: steady)
+    start = datetime.fromtimestamp(wall + step + 600).isoformat()
+    room = Console(material, tmp_path, options={"minutes": 18.0, "start": start}, clock=clock)
+    wall += step
+    room.refresh()
+    assert "does not count" not in part(room, "clock")["sentence"]  # it is ten minutes before the start
+    room.base = replace(room.base, start=None)
+    room.act({"do": "begin"})
+    room.act({"do": "pause", "kind": "break", "minutes": 10})
+    steady, wall = steady + 60, wall + 60
+    room.refresh()
+    stands, ends = part(room, "stage"), datetime.fromtimestamp(wall + 18 * 60)
+    assert stands["left"] == "9:00"
+    assert stands["until"] == f"back at {datetime.fromtimestamp(wall + 9 * 60):%H:%M}"
+    assert part(room, "clock")["ends"] == f"{ends:%H:%M}"
+
+
+def test_restart_after_the_clock_was_set_back_knows_how_long_a_cell_runs(
+    material: Material, tmp_path: Path
+) -> None:
+    wall, steady = 1_000_000.0, 70.0
+    clocks = {"wall": lambda: wall, "steady": lambda: steady}
+    first = Console(material, tmp_path, options={"minutes": 30.0}, clock=SteadyClock(**clocks))
+    wall -= 900
+    first.act({"do": "begin"})
+    pre = {"at": wall, "event": "pre", "pid": os.getpid(), "notebook": "01_first.ipynb", "cell": "slow"}
+    first.tail.log.write_text(json.dumps(pre) + "\n", encoding="utf-8")
+    first.look()
+    wall, steady = wall + 5, steady + 5
+    last = first.journal.acts[-1].at
+    again = Console(material, tmp_path, options={}, clock=SteadyClock(earliest=last, **clocks))
+    again.refresh()
+    assert part(again, "run")["seconds"] == "5 s"
+
+
+def test_death_is_written_by_the_clock_of_the_kernels(material: Material, tmp_path: Path) -> None:
+    room = Console(material, tmp_path, options={"minutes": 30.0})
+    assert isinstance(room.clock, SteadyClock)
+    room.clock.offset += 900  # the computer's clock was set back
+    line = {"at": time.time() - 5, "event": "pre", "pid": 2**30, "notebook": "01_first.ipynb", "cell": "slow"}
+    room.tail.log.write_text(json.dumps(line) + "\n", encoding="utf-8")
+    room.look()
+    room.watch()
+    assert room.kernels.runs[-1].state == "died"
+    written = json.loads(room.tail.log.read_text("utf-8").splitlines()[-1])
+    assert abs(written["at"] - time.time()) < 450  # half of what the clock was set back
 
 
 @pytest.mark.parametrize(("minutes", "pace"), [(70, 1.0), (70, 1.12), (60, 1.2)])
