@@ -24,7 +24,7 @@ import errno
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -366,6 +366,18 @@ def _is_sound(act: Act) -> bool:
     fit = all(isinstance(value, kinds[name]) for name, value in vars(act).items())
     times = (act.at, act.since)
     return fit and not any(isinstance(one, bool) or not math.isfinite(one) for one in times)
+
+
+def count_before_freeze(acts: Sequence[Act]) -> int | None:
+    """Count the acts before the one that froze the projector as it was then; None if it is not frozen."""
+    undone = {act.of for act in acts if act.do == "undo"}
+    turns = [
+        (number, act.do == "screen" and act.kind == "freeze")
+        for number, act in enumerate(acts, start=1)
+        if act.do in ("screen", "begin", "end") and number not in undone
+    ]
+    frozen = list(takewhile(lambda turn: turn[1], reversed(turns)))
+    return frozen[-1][0] - 1 if frozen else None
 
 
 def find_unfinished(talks: Path, *, now: float) -> Path | None:

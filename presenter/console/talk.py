@@ -200,9 +200,18 @@ class Console:
         frozen = view.talk.screen == "freeze"
         if not (frozen and self.staged):
             invite = self.students.describe() if self.students else None
-            self.staged = self._add_words(stage.describe_stage(view, students=invite))
+            then = self._find_frozen(view) if frozen else view
+            self.staged = self._add_words(stage.describe_stage(then, students=invite))
         self._show("stage", self.staged | {"frozen": frozen})
         self._show("preview", self._add_words(stage.describe_preview(view)))
+
+    def _find_frozen(self, view: View) -> View:
+        """Return the talk as it was when the projector was frozen, which a restart of the server forgets."""
+        acts = self.journal.acts
+        count = journal.count_before_freeze(acts)
+        if count is None:
+            return view
+        return replace(view, talk=journal.fold(acts[:count]), now=acts[count].at)
 
     def _add_words(self, part: dict[str, Any]) -> dict[str, Any]:
         name = part["picture"]

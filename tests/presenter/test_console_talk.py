@@ -460,6 +460,22 @@ def test_frozen_projector_stays_as_it_is_and_follows_again(material: Material, t
     assert part(room, "stage")["kind"] == "idle" and not part(room, "stage")["frozen"]
 
 
+@pytest.mark.parametrize("again", [1, 2])
+def test_frozen_projector_stays_as_it_is_through_a_restart(
+    material: Material, tmp_path: Path, again: int
+) -> None:
+    room = console(material, tmp_path, minutes=30)
+    room.act({"do": "screen", "kind": "freeze"})
+    room.act({"do": "begin"})  # shows the talk again
+    room.act({"do": "stage", "on": True})
+    for _ in range(again):
+        room.act({"do": "screen", "kind": "freeze"})
+        room.act({"do": "go", "cue": "01-slow"})
+    before = part(room, "stage")
+    assert (before["frozen"], before["title"]) == (True, "Hello")
+    assert part(console(material, tmp_path), "stage") == before
+
+
 def test_pointer_is_shown_and_is_no_part_of_the_journal(material: Material, tmp_path: Path) -> None:
     room = console(material, tmp_path, minutes=30)
     acts = len(room.journal.acts)
