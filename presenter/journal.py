@@ -10,7 +10,7 @@ functions here read no clock; the caller gives the time, in seconds since 1970.
     pause   for a question (the plan's clock runs on) or for a break (it stands)
     resume  ends a question or a break; by the kernel, if a cell was run in a forgotten break
     cut     cues are shortened, left out or taken back in
-    stage   a cue's fallback goes on the projector; without a cue it goes off
+    stage   a cue's fallback goes on the projector, over black and a break; without a cue it goes off
     screen  the projector is black, or stays as it is; without a kind it shows the talk again
     level   the talking points are those of another level
     follow  whether cells that are run move the talk
@@ -85,6 +85,7 @@ class Talk:
     level: str = "intermediate"
     follows: bool = True  # cells that are run move the talk on
     staged: str = ""  # the cue whose fallback is on the projector
+    covered: bool = False  # by the countdown of a break that began later
     screen: str = ""  # one of SCREENS
     break_minutes: float = 0.0  # of the break that the talk is in, as the presenter said; 0: as planned
     plan: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -119,6 +120,11 @@ class Talk:
         if not self.pause:
             return ()
         return tuple(takewhile(lambda one: one.kind == self.pause, reversed(self.stretches)))[::-1]
+
+    @property
+    def fallback_up(self) -> bool:
+        """Whether a fallback can be seen on the projector, if that is not frozen."""
+        return bool(self.staged) and not self.covered and self.screen != "black"
 
     def elapsed(self, *, now: float) -> float:
         """Return the seconds that count for the plan: all but breaks."""
@@ -187,11 +193,13 @@ def _pause(talk: Talk, act: Act) -> Talk:
     if act.kind not in PAUSES or not talk.running:
         return talk
     said = replace(talk, break_minutes=float(act.minutes))
-    return said if act.kind == talk.pause else _turn(said, act.at, kind=act.kind)
+    if act.kind == talk.pause:
+        return said
+    return _turn(replace(said, covered=act.kind == "break"), act.at, kind=act.kind)
 
 
 def _resume(talk: Talk, act: Act) -> Talk:
-    return _turn(talk, act.at, kind="talk") if talk.pause else talk
+    return _turn(replace(talk, covered=False), act.at, kind="talk") if talk.pause else talk
 
 
 def _cut(talk: Talk, act: Act) -> Talk:
@@ -199,7 +207,9 @@ def _cut(talk: Talk, act: Act) -> Talk:
 
 
 def _stage(talk: Talk, act: Act) -> Talk:
-    return replace(talk, staged=act.cue)
+    if not act.cue:
+        return replace(talk, staged="")
+    return replace(talk, staged=act.cue, covered=False, screen="" if talk.screen == "black" else talk.screen)
 
 
 def _screen(talk: Talk, act: Act) -> Talk:

@@ -67,7 +67,7 @@ def describe_talk(view: View, acts: Sequence[Act], *, problem: str = "") -> Page
         "pause": talk.pause,
         "level": talk.level,
         "follows": talk.follows,
-        "staged": bool(talk.staged),
+        "staged": talk.fallback_up,
         "screen": talk.screen,
         "undo": describe_undo(talk, acts),
         "undo_resets": bool(talk.undoable) and acts[talk.undoable - 1].do == "begin",

@@ -32,10 +32,10 @@ def describe_stage(view: View, *, students: PagePart | None = None) -> PagePart:
     part: PagePart = {"on": False, "picture": "", "points": [], "left": "", "until": "", "start": ""}
     if view.talk.screen == "black":
         return part | {"kind": "black", "title": ""}
+    if cue and view.talk.fallback_up:
+        return part | describe_cue(view, cue)
     if view.talk.pause == "break":
         return part | {"kind": "break", "title": "Break"} | _describe_break(view)
-    if cue:
-        return part | describe_cue(view, cue)
     return part | _describe_idle(view) | {"students": students}
 
 

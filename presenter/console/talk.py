@@ -305,7 +305,7 @@ def _press(asked: Mapping[str, Any], view: View) -> Mapping[str, Any]:
         if not view.talk.running:
             raise ValueError("The talk is not going on. Start it on the second screen.")
         return {"do": "resume"} if view.talk.pause == "question" else {"do": "pause", "kind": "question"}
-    return {"do": "stage", "on": not view.talk.staged} if do == "fallback" else asked
+    return {"do": "stage", "on": not view.talk.fallback_up} if do == "fallback" else asked
 
 
 def _begin(asked: Mapping[str, Any], view: View, *, now: float, acts: Sequence[Act]) -> Act:

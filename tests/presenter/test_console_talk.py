@@ -460,6 +460,35 @@ def test_frozen_projector_stays_as_it_is_and_follows_again(material: Material, t
     assert part(room, "stage")["kind"] == "idle" and not part(room, "stage")["frozen"]
 
 
+@pytest.mark.parametrize("staged", [False, True])
+@pytest.mark.parametrize(
+    ("over", "kind"),
+    [({"do": "screen", "kind": "black"}, "black"), ({"do": "pause", "kind": "break"}, "break")],
+)
+def test_fallback_key_does_what_its_button_says_under_black_and_in_a_break(
+    material: Material, tmp_path: Path, staged: bool, over: dict[str, str], kind: str
+) -> None:
+    room = console(material, tmp_path, minutes=30)
+    room.act({"do": "begin"})
+    room.act({"do": "stage", "on": staged})
+    room.act(over)
+    assert (part(room, "stage")["kind"], part(room, "talk")["staged"]) == (kind, False)
+    room.act({"do": "fallback"})
+    assert (part(room, "stage")["kind"], part(room, "talk")["staged"]) == ("cue", True)
+    room.act({"do": "fallback"})
+    assert part(room, "stage")["kind"] == ("break" if kind == "break" else "idle")
+    assert not part(room, "talk")["staged"]
+
+
+def test_fallback_is_there_again_after_a_break(material: Material, tmp_path: Path) -> None:
+    room = console(material, tmp_path, minutes=30)
+    for asked in ({"do": "begin"}, {"do": "stage", "on": True}, {"do": "pause", "kind": "break"}):
+        room.act(asked)
+    assert part(room, "stage")["kind"] == "break"
+    room.act({"do": "resume"})
+    assert part(room, "stage")["kind"] == "cue"
+
+
 @pytest.mark.parametrize("again", [1, 2])
 def test_frozen_projector_stays_as_it_is_through_a_restart(
     material: Material, tmp_path: Path, again: int
