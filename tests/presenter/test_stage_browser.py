@@ -161,6 +161,24 @@ def test_words_stand_alone_until_their_picture_has_come(tab: Tab, view: View) ->
     assert walk(tab, [describe(view, shown, "advanced")], [(1280, 720)]) == []  # and back again
 
 
+def test_picture_that_comes_late_is_not_shown_beside_another_cues_words(tab: Tab, view: View) -> None:
+    slow, plain = [describe(view, cue, "advanced")["part"] for cue in view.material.cues if cue.fallback][:2]
+    slow["picture"] = next(cue.fallback for cue in reversed(view.material.cues) if cue.fallback)
+    plain |= {"picture": "", "picture_words": {}}
+    shown = tab.js(
+        f"""(async (slow, plain) => {{
+          const {{ draw }} = await import('/presenter/page/scene.js');
+          const root = document.getElementById('scene'), img = root.querySelector('img');
+          const come = new Promise((go) => img.addEventListener('load', go, {{ once: true }}));
+          draw(root, slow);
+          draw(root, plain);
+          await come;
+          return [root.querySelector('figure').checkVisibility(), root.querySelector('.title').innerText];
+        }})({json.dumps(slow)}, {json.dumps(plain)})"""
+    )
+    assert shown == [False, plain["title"]]
+
+
 @pytest.mark.parametrize(
     "name", ["02-guidance-grid", "05-f2p-load", "07-train", "02-bill", "05-identity-seeds"]
 )
