@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ ACTS = (
     "question, fallback"
 )
 LONGEST = 120.0  # minutes of a break
+MAKE = "./scripts/presenter rehearse --apply makes it"  # a fallback picture
 POINTED = 6.0  # s; a page that points says so each second or two: without news its pointer is taken off
 
 
@@ -366,17 +368,28 @@ def _flag(asked: Mapping[str, Any]) -> bool:
 def read_picture_words(path: Path) -> dict[str, str]:
     """Read from a fallback picture, as workshop.gallery wrote it, what it shows and which model drew it.
 
+    A file that has not changed is not read again.
+
     returns: alt and caption; or missing, what to do if there is no such picture
     """
-    make = "./scripts/presenter rehearse --apply makes it"
-    if not path.is_file():
-        return {"missing": f"{files.shorten(path)} is not there: {make}"}
+    try:
+        found = path.stat()
+    except OSError:
+        found = None
+    if found is None or not stat.S_ISREG(found.st_mode):
+        return {"missing": f"{files.shorten(path)} is not there: {MAKE}"}
+    return dict(_read_words(path, found.st_mtime_ns, found.st_size))
+
+
+@lru_cache(maxsize=256)
+def _read_words(path: Path, *_: int) -> dict[str, str]:
+    """Read a picture's words; what else is given tells one state of the file from another."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
             image.load()
     except (OSError, SyntaxError, ValueError) as error:
-        return {"missing": f"{files.shorten(path)} is no whole picture ({error}): {make} anew"}
+        return {"missing": f"{files.shorten(path)} is no whole picture ({error}): {MAKE} anew"}
     facts = {key: str(image.info[key]) for key in ("alt", "prompt", "made by") if key in image.info}
     return {"alt": facts.get("alt") or facts.get("prompt") or path.stem, "caption": facts.get("made by", "")}

@@ -437,6 +437,27 @@ def test_fallback_picture_that_is_cut_short_says_what_to_do(tmp_path: Path) -> N
     assert "dog.png is no whole picture (" in said and "rehearse --apply makes it anew" in said
 
 
+def test_fallback_picture_is_decoded_once_and_again_when_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    opened: list[Path] = []
+    whole = Image.open
+    monkeypatch.setattr(Image, "open", lambda path: opened.append(path) or whole(path))
+    path = tmp_path / "dog.png"
+    for number, alt in enumerate(("A dog.", "A larger dog."), start=1):
+        words = PngInfo()
+        words.add_itxt("alt", alt)
+        Image.new("L", (8, 8)).save(path, pnginfo=words)
+        for _ in range(3):
+            assert read_picture_words(path)["alt"] == alt
+        assert len(opened) == number
+    path.unlink()
+    assert "dog.png is not there" in read_picture_words(path)["missing"]
+
+
 def test_cell_of_a_copy_in_the_talks_folder_moves_the_talk(material: Material, tmp_path: Path) -> None:
     room = console(material, tmp_path, minutes=30)
     room.act({"do": "begin"})
