@@ -139,7 +139,7 @@ def test_talk_is_followed_through_an_error_to_the_fallback_on_the_projector(
 def test_jupyterlab_has_large_print_and_no_file_browser(lab: Lab) -> None:
     size = "getComputedStyle(document.querySelector('.jp-Notebook .cm-content')).fontSize"
     lab.tab.wait(f"{size} === '20px'")
-    lab.tab.wait("!document.querySelector('.jp-FileBrowser')?.checkVisibility()")
+    lab.tab.wait("document.querySelector('.jp-FileBrowser').checkVisibility() === false")
     lab.tab.picture("2-jupyterlab")
 
 

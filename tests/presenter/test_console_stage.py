@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from dataclasses import replace
 
 import pytest
@@ -42,6 +44,8 @@ def test_no_cue_shows_more_than_three_short_points() -> None:
             seen = replace(seen, talk=Talk(level=level))
             points = stage.describe_cue(seen, cue)["points"]
             assert len(points) <= stage.MOST
+            read = [html.unescape(re.sub(r"<[^>]*>", "", point["html"])).strip() for point in points]
+            assert [words for words in read if not 0 < len(words) <= stage.SHORT] == [], cue.name
             some += bool(points)
     assert some > 100
 
