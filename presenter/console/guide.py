@@ -469,7 +469,7 @@ def describe_alarm(view: View) -> PagePart | None:
     run = _latest(view)
     cue = view.material.cue_of(run.notebook, run.cell) if run else None
     if run is None or cue is None:
-        return None
+        return describe_lost(view)
     if run.state in FAILURES and _present(view, run) and (cue == view.here.cue or run.began > view.arrived):
         title = FAILURES[run.state].format(run.cell)
         if cue != view.here.cue:
