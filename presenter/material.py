@@ -117,3 +117,17 @@ class Material:
                 for cell, one in cells.items()
             },
         )
+
+    def plan_anyway(self, options: Mapping[str, Any], *, level: str) -> tuple[Plan, str]:
+        """Cut the talk to fit; if it cannot with the times of this machine's cells, then without them.
+
+        options: as for `plan`
+        returns: the plan, and why it is without times, "" if it has them
+
+        Raises whatever `plan` raises if the talk does not fit without them, either.
+        """
+        try:
+            return self.plan(options, level=level), ""
+        except ValueError as error:
+            plan = replace(self, runtimes={}).plan(options, level=level)
+            return plan, f"The plan counts no cell's time on this machine. {error}"

@@ -240,10 +240,10 @@ def _find_last_sign(acts: Sequence[Act], kernels: Kernels, *, since: float) -> f
 
 
 def _make_first_plan(talk: Talk, material: Material) -> tuple[Plan, str]:
-    """Make the plan that the talk began with; if the sheets no longer allow it, an uncut one and a note."""
+    """Make the plan that the talk began with; if the sheets no longer allow it, an uncut one. And a note."""
     options = dict(talk.plan) or {"minutes": DEFAULT_MINUTES}
     try:
-        return material.plan(options, level=talk.level), ""
+        return material.plan_anyway(options, level=talk.level)
     except ValueError as error:
         plan = Plan(
             Programme(material.cues, material.books), options.get("minutes", DEFAULT_MINUTES), talk.level

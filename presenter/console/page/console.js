@@ -408,28 +408,52 @@ document.addEventListener("keydown", (event) => {
 // --- pointing on the projector ---
 
 const POINTING = 60; // ms between two places that are sent
-let aim = null; // where the mouse is, not yet sent
-let aiming = 0;
+const RENEW = 2000; // ms after which a mouse that rests is told again, and an answer that did not come is asked for again
+const OFF = { x: null, y: null };
+let aim = OFF; // where the mouse is
+let told = true; // whether the server knows
+let telling = false;
 
-/** Send where the mouse is, and at most once in POINTING: the server shows it on the projector. */
+const wait = (ms) => new Promise((go) => setTimeout(go, ms));
+
+/**
+ * Send where the mouse is until the server knows; it shows it on the projector. One place is on its way at a time: a
+ * browser has few connections, and on a line that stalls waiting places would take those of the keys.
+ */
+async function tell() {
+  if (telling) return;
+  telling = true;
+  while (!told) {
+    told = true;
+    try {
+      await ask({ do: "point", ...aim });
+      await wait(POINTING);
+    } catch {
+      told = false;
+      await wait(RENEW);
+    }
+  }
+  telling = false;
+}
+
 function aimAt(place) {
   aim = place;
-  if (aiming) return;
-  aiming = setTimeout(() => {
-    aiming = 0;
-    ask({ do: "point", ...aim }).catch(() => {});
-  }, POINTING);
+  told = false;
+  tell();
 }
+
+// The server takes off a pointer of which it hears nothing, as when this page was closed.
+setInterval(() => { if (aim.x !== null) aimAt(staged?.kind === "cue" ? aim : OFF); }, RENEW);
 
 function follow(event) {
   const box = $("shown").querySelector("img").getBoundingClientRect();
   const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
   const inside = staged?.kind === "cue" && box.width && x >= 0 && x <= 1 && y >= 0 && y <= 1;
-  aimAt(inside ? { x, y, spot: event.buttons === 1 } : { x: null, y: null });
+  aimAt(inside ? { x, y, spot: event.buttons === 1 } : OFF);
 }
 
 for (const kind of ["pointermove", "pointerdown", "pointerup"]) $("shown").addEventListener(kind, follow);
-$("shown").addEventListener("pointerleave", () => aimAt({ x: null, y: null }));
+$("shown").addEventListener("pointerleave", () => aimAt(OFF));
 $("shown").addEventListener("dragstart", (event) => event.preventDefault());
 
 // --- what belongs to this screen only ---
