@@ -111,8 +111,18 @@ def _three_faults(table: str) -> Verdict:
             shutil.copy(picture, made)
         data = dataset.DataSet(Path(made), Path(made) / "metadata.csv")
         data.table.write_text(table, encoding="utf-8")
-        told = [line.partition(" row ")[2].partition(": ") for line in dataset.find_problems(data)]
+        problems = dataset.find_problems(data)
+    told = [line.partition(" row ")[2].partition(": ") for line in problems]
+    if not all(where for where, _, _ in told):  # nobody can look at rows below names that are wrong
+        raise Wrong(f"mistakes in the rows are wanted, got a table that {_drop_place(problems[0], data)}")
     rows = {where.partition(",")[0] for where, _, _ in told}
     kinds = {" ".join(what.split()[:3]) for _, _, what in told}
-    yours = f"{len(kinds)} kinds of fault, in {len(rows)} rows" + "".join(f"; {what}" for _, _, what in told)
+    yours = f"{len(kinds)} kinds of fault, in {len(rows)} rows"
+    yours += "".join(f"; {_drop_place(what, data)}" for _, _, what in told)
     return Verdict(len(kinds) == 3 == len(rows), yours, "3 kinds of fault, in 3 rows")
+
+
+def _drop_place(problem: str, data: dataset.DataSet) -> str:
+    """Return a problem without the name of the folder for temporary files, which tells a student nothing."""
+    told = problem.removeprefix(f"{files.shorten(data.table)} ")
+    return told.replace(f" in {files.shorten(data.folder)}", "")
