@@ -17,6 +17,7 @@ QWEN = models.MODELS["Qwen-Image"]
 WEIGHTS = 2 * QWEN.parameters  # bytes in bfloat16
 DIT = QWEN.part("dit")
 TWO = models.pipeline_bytes(["Qwen-Image", "Qwen-Image-Edit"])
+QWEN_GIB, DIT_GIB = models.pipeline_bytes(["Qwen-Image"]) / GIB, DIT.bytes / GIB
 BILL = {name: count for name, count, _ in models.bill()}
 REPORT = json.loads((files.POCKET / "report.json").read_text(encoding="utf-8"))
 BLOCKS = 60 * 36 * 3072**2
@@ -53,6 +54,11 @@ SAID = [
     ("05_edit", "edit-check", f"{100 * REPORT['reader']:.0f} % of clean drawings"),
     ("05_edit", "limits", f"shipped at {ALPHAS['f2p']:.1f} times"),
     ("02_inference", "bill-reading", f"are {BILL['shared parts once'] / 1e9:.1f} B"),
+    (
+        "06_multi_image",
+        "cards-question",
+        f"The first needs {QWEN_GIB:.1f} GiB, each further one {DIT_GIB:.1f} GiB",
+    ),
 ]
 
 
