@@ -59,13 +59,13 @@ def test_an_empty_lora_does_not_count_as_patching_nothing(capsys: pytest.Capture
     assert "✗ not yet" in said and "0 of 0 layers" in said and "0 of 2 layers" in said
 
 
-def test_a_wrong_line_of_names_is_told_and_no_folder_for_temporary_files(
+def test_what_the_check_of_a_table_finds_is_told_without_its_folder(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    said = verdict("three faults", "picture,words\n01.png,a dog", capsys=capsys)
-    assert "mistakes in the rows are wanted, got a table that has no column image" in said
-    said = verdict("three faults", training.table("1.png,a dog", "02.png,a dog"), capsys=capsys)
-    assert "; there is no such file\n" in said and "workshop-" not in said
+    said = verdict("a silent fault", "picture,words\n01.png,a dog", capsys=capsys)
+    assert "yours:    found out: has no column image, it has 'picture', 'words'" in said
+    said = verdict("a silent fault", training.table("1.png,a dog", "02.png,a dog"), capsys=capsys)
+    assert "yours:    found out: row 1, 1.png: there is no such file\n" in said and "workshop-" not in said
 
 
 def test_what_is_in_memory_is_not_asked_what_the_original_was(capsys: pytest.CaptureFixture[str]) -> None:
