@@ -274,6 +274,18 @@ def test_a_prediction_is_asked_for_before_something_is_measured(path: Path) -> N
     assert sum("**Predict" in one for one in text) >= 2
 
 
+READS = re.compile(r"looking\.(look|describe|identity|tally|tabulate_dogs)\(")
+
+
+@each_notebook
+def test_the_reader_is_explained_before_it_reads(path: Path) -> None:
+    cells = notebooks.read(path).cells
+    reads = [i for i, cell in enumerate(cells) if cell.kind == "code" and READS.search(cell.source)]
+    before = " ".join(cell.source for cell in cells[: min(reads, default=0)])
+    said = re.search(r"(?s)small network that names .*(nobody asks|never asked)", before, re.IGNORECASE)
+    assert not reads or said, f"{cells[reads[0]].id} reads a picture, and nobody said by what"
+
+
 @each_notebook
 def test_no_speed_is_claimed_and_no_vendor_compared(path: Path) -> None:
     prose = [cell.source for cell in notebooks.read(path).cells if cell.kind == "markdown"]
