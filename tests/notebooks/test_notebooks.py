@@ -274,6 +274,21 @@ def test_a_prediction_is_asked_for_before_something_is_measured(path: Path) -> N
     assert sum("**Predict" in one for one in text) >= 2
 
 
+DRAWS = re.compile(r"(?<![\w.])pipe\(|drawing\.(draw|series)\(|draw_dogs\(")
+LOADS = re.compile(r"load_lora\(|lora\.load\(")
+SETS = re.compile(r"clear_lora\(|load_pipeline\(")
+
+
+@each_notebook
+def test_a_cell_that_draws_sets_the_loras_itself_in_whatever_order_cells_run(path: Path) -> None:
+    code = notebooks.read(path).code
+    if not any(LOADS.search(cell.source) for cell in code):
+        return
+    for cell in code:
+        drawn, found = DRAWS.search(cell.source), SETS.search(cell.source)
+        assert not drawn or (found and found.start() < drawn.start()), f"{cell.id}: which LoRAs are loaded?"
+
+
 READS = re.compile(r"looking\.(look|describe|identity|tally|tabulate_dogs)\(")
 
 
