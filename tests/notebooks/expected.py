@@ -71,6 +71,7 @@ SAID = {  # what must be in a cell's output, word for word
     ("01_setup", "verdict"): "You are ready, with the pocket model",
     ("02_inference", "predict-parameters"): "20,430,401,088",
     ("02_inference", "count-parameters"): "ratio 1.0000",
+    ("02_inference", "steps-curve"): "steps on it stays below 5 levels; you guessed 10",
     ("02_inference", "vae-encode"): "49,152 numbers become 4,096: 12 times fewer",
     (
         "02_inference",

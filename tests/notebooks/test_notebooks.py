@@ -6,7 +6,7 @@ import ast
 import html
 import re
 from collections.abc import Callable
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import pytest
@@ -180,6 +180,13 @@ def test_the_set_up_is_verified_before_anything_else(path: Path) -> None:
     chosen = next(i for i, cell in enumerate(cells) if "profiles.use(profile" in cell.source)
     before = [cell.source for cell in cells[:chosen] if cell.kind == "code"]
     assert before == ['profile = "auto"'] and "**Verify**" in cells[chosen - 1].source
+
+
+def test_each_notebook_names_the_one_that_follows_it() -> None:
+    for path, after in pairwise(notebooks.find()):
+        assert re.search(
+            rf"(Next: \[{after.stem}\]|Go on with {after.stem}\.)", path.read_text(encoding="utf-8")
+        )
 
 
 @each_notebook
