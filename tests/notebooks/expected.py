@@ -104,6 +104,7 @@ SAID = {  # what must be in a cell's output, word for word
     ("04_multilingual", "embed-once"): "the last layer without its first 34 vectors: True",
     ("04_multilingual", "embed-reading"): "Between languages **",
     ("04_multilingual", "embed-common"): "6 of 6 pairs are closer than any language is to the dog",
+    ("04_multilingual", "mix-table"): "half lost something",
     ("05_edit", "reference-picture"): "image_face: ",
     ("05_edit", "share-free"): "the same object in both: text_encoder, vae; held once, that saves ",
     ("05_edit", "how-vision"): "25 vectors of width 192, one for four patches",
