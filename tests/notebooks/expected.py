@@ -49,7 +49,7 @@ PLOTS: dict[str, set[str]] = {
     "01_setup": set(),
     "02_inference": {"diagram", "steps-curve", "denoise-curve"},
     "03_lora": {"diagram", "strength-curve"},
-    "04_multilingual": {"tokens-bars", "embed-matrix"},
+    "04_multilingual": {"diagram", "tokens-bars", "embed-matrix"},
     "05_edit": {"diagram"},
     "06_multi_image": {"diagram"},
     "L01_noise_to_digits": {
