@@ -61,7 +61,7 @@ def lines(
     elif all(float(value).is_integer() for across, _ in curves.values() for value in across):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel=x, ylabel=y)
-    axes.legend()
+    axes.legend(**({"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(curves) > 4 else {}))
     show(figure, alt=alt)
 
 

@@ -133,7 +133,7 @@ SAID = {  # what must be in a cell's output, word for word
     ("L02_how_many_steps", "levels-referee"): "one step: ours [1.0, 0.0] DiffSynth's [nan]",
     ("L02_how_many_steps", "dpm-nan"): "1 timestep twice; nan are 100% of the referee's numbers",
     ("L02_how_many_steps", "velocity-equal"): "mean difference 0.0",
-    ("L02_how_many_steps", "lcm-pocket"): "1 call: LCM is 0.00 levels from Euler",
+    ("L02_how_many_steps", "lcm-pocket"): "1 calls: LCM and Euler are 0.00 levels apart",
     ("L02_how_many_steps", "timing"): "4 of 4 calls done",
     ("07_training", "data-check"): "0 faults in 5 rows",
     ("07_training", "steps-count"): "the real DiT, bf16: 235,929,600 numbers",
