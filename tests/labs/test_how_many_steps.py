@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -292,6 +293,27 @@ def test_the_shift_of_large_pictures_harms_in_the_plane(cells: dict[str, Any]) -
         for sigmas in (cells["make_sigmas"](4), cells["make_sigmas"](4, 0.8))
     )
     assert even == pytest.approx(0.091, abs=0.02) and shifted == pytest.approx(0.236, abs=0.02)
+
+
+def test_a_step_of_euler_on_the_flow_is_ddims_at_the_same_levels(cells: dict[str, Any]) -> None:
+    sigmas, x = cells["space"](6), draw_noise(200)
+    euler = cells["sample_euler"](cells["exact_velocity"], x, sigmas)
+    for sigma, after in pairwise(sigmas):
+        clean = mixture.expect_clean(x, 1 - sigma, sigma)
+        x = (1 - after) * clean + after * (x - (1 - sigma) * clean) / sigma
+    assert largest(euler, x) < 1e-5
+
+
+def test_ddims_network_at_the_flows_levels_is_as_good_as_the_flow(cells: dict[str, Any]) -> None:
+    ratios = ((1 - BARS) / BARS).sqrt()
+    sigmas = torch.tensor(cells["space"](4)[:-1])
+    levels = (sigmas / (1 - sigmas)).clamp(max=ratios[-1])
+    timesteps = (ratios - levels[:, None]).abs().argmin(dim=1)
+    moved = measure(cells["sample_ddim"](cells["predict_noise"], draw_noise(2000), timesteps, BARS))
+    even = measure(draw_with("DDIM", 4, cells))
+    # A timestep is a whole number: its level is within a hundredth of the flow's.
+    assert moved == pytest.approx(measure(draw_with("flow, Euler", 4, cells)), abs=0.005)
+    assert even > 3 * moved
 
 
 def test_orders_are_one_and_two(cells: dict[str, Any]) -> None:
