@@ -82,7 +82,10 @@ SAID = {  # what must be in a cell's output, word for word
     ("02_inference", "seed-repeat"): "equal in every pixel: **True**",
     ("02_inference", "guidance-table"): "of the time of guidance 2: it runs the DiT once a step",
     ("02_inference", "conditions"): "(1, 12, 192), 5 of them the template's",
-    ("02_inference", "denoise-equal"): "every pixel: True\nboth passes in one batch move a pixel by at most ",
+    (
+        "02_inference",
+        "denoise-equal",
+    ): "picture, every pixel: True\nboth passes in one batch move a pixel by at most ",
     ("02_inference", "begin-compare"): "without a start are equal in every pixel: **True**",
     ("02_inference", "inpaint"): "Encoding and decoding alone move the same kept part by ",
     ("02_inference", "bill"): "69,710,262,451",
