@@ -374,7 +374,7 @@ def _is_sound(act: Act) -> bool:
     numbers = {"at": (int, float), "since": (int, float), "minutes": (int, float)}
     kinds: dict[str, Any] = {name: type(value) for name, value in vars(plain).items()} | numbers
     fit = all(isinstance(value, kinds[name]) for name, value in vars(act).items())
-    times = (act.at, act.since)
+    times = (act.at, act.since, act.minutes)
     return fit and not any(isinstance(one, bool) or not math.isfinite(one) for one in times)
 
 
