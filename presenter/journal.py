@@ -36,6 +36,7 @@ from workshop.units import HOUR
 
 TALKS = REPO / "runs" / "talks"  # a folder each
 JOURNAL, EVENTS = "journal.jsonl", "events.jsonl"  # in a talk's folder: its acts, and its kernels' events
+COPIES = "notebooks"  # in a talk's folder: the clean copies of its notebooks
 ACTS = ("plan", "begin", "go", "pause", "resume", "cut", "stage", "screen", "level", "follow", "end", "undo")
 UNDOABLE = ("begin", "cut", "end")  # moving back undoes a move, and resuming a pause
 # By whom: a jump was caused by a cell, and the presenter agreed to it.
