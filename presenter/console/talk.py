@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from presenter import cues, journal, kernels, runtimes
-from presenter.console import card, copies, guide, phone, stage, students
+from presenter.console import card, guide, phone, stage, students
 from presenter.console.pages import Board
 from presenter.console.view import View
 from presenter.journal import Act, Journal
@@ -53,7 +53,7 @@ class Console:
         last = self.journal.acts[-1].at if self.journal.acts else 0.0
         self.clock = clock or SteadyClock(earliest=last)
         self.tail = Tail(folder / journal.EVENTS)
-        self.kernels = Kernels({folder / copies.FOLDER, *(book.path.parent for book in material.books)})
+        self.kernels = Kernels(material.list_followed(folder))
         self.pointed = 0.0  # when a page last said where it points, in s since 1970
         self.stray = ""  # the cue of a cell that ran too far ahead to move the talk unasked
         self.board, self.small = Board(), Board()  # the second screen's, and a phone's
