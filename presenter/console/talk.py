@@ -18,7 +18,7 @@ from presenter.journal import Act, Journal
 from presenter.kernels import Kernels, Run, Tail
 from presenter.material import Material
 from presenter.schedule import DEFAULT_MINUTES, FULL
-from workshop import files, gallery
+from workshop import amounts, files, gallery
 from workshop.memory import Reading
 
 # What a page can ask for.
@@ -337,7 +337,7 @@ def _one_of(asked: Mapping[str, Any], key: str, values: Sequence[str]) -> str:
 def _minutes(asked: Mapping[str, Any]) -> float:
     """Return a break's minutes; 0.0 if none are given."""
     minutes = asked.get("minutes", 0)
-    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 <= minutes <= LONGEST:
+    if not amounts.is_number(minutes, least=0, most=LONGEST):
         raise ValueError(f"minutes is {minutes!r}. A break takes up to {LONGEST:g} minutes; 0: as planned.")
     return float(minutes)
 
@@ -353,9 +353,8 @@ def parse_pointer(asked: Mapping[str, Any]) -> dict[str, Any] | None:
     x, y = asked.get("x"), asked.get("y")
     if x is None and y is None:
         return None
-    for share in (x, y):
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-            raise ValueError(f"x and y are {x!r} and {y!r}. Both must be from 0 to 1, or null.")
+    if not all(amounts.is_number(share, least=0, most=1) for share in (x, y)):
+        raise ValueError(f"x and y are {x!r} and {y!r}. Both must be from 0 to 1, or null.")
     return {"x": x, "y": y, "spot": asked.get("spot") is True}
 
 
