@@ -2,6 +2,7 @@
 
     ./scripts/bench                      the profile of this machine
     ./scripts/bench --profile pocket     by name
+    ./scripts/bench --predict            nothing is measured: a picture on cards that nobody here has measured
 
 The first table is wall time in seconds, from this process only: other work on the machine makes it larger.
 The second compares DiffSynth as it is with the workshop's shortcuts (frame, passes, folding, series), in
@@ -268,7 +269,15 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--repeats", type=amounts.whole(least=1), default=3, help="runs a part; default %(default)s"
     )
+    parser.add_argument(
+        "--predict", action="store_true", help="measure nothing: predict a picture on an MI300X and others"
+    )
     options = parser.parse_args(argv)
+    if options.predict:
+        from workshop import cards
+
+        print(*cards.table(steps=STEPS, size=profiles.REAL_SIZE), sep="\n")
+        return 0
     os.environ["TQDM_DISABLE"] = "1"  # a bar would run through the table
     try:
         profile = profiles.use(options.profile)

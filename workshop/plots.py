@@ -39,18 +39,40 @@ def heatmap(names: Sequence[str], values: Sequence[Sequence[float]], *, unit: st
     show(figure, alt=alt)
 
 
-def lines(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, x: str, y: str, alt: str) -> None:
-    """Show curves, name to (xs, ys), over axes x and y that carry their units; whole xs get whole ticks."""
+def lines(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    x: str,
+    y: str,
+    alt: str,
+    logarithmic: bool = False,
+) -> None:
+    """Show curves, name to (xs, ys), over axes x and y that carry their units; whole xs get whole ticks.
+
+    logarithmic: scale both axes so; all numbers must be above 0
+    """
     from matplotlib.ticker import MaxNLocator
 
     figure, axes = _axes(height=3.2)
     for name, (across, up) in curves.items():
         axes.plot(across, up, marker=".", label=name)
-    if all(float(value).is_integer() for across, _ in curves.values() for value in across):
+    if logarithmic:
+        _scale_logarithmically(axes)
+    elif all(float(value).is_integer() for across, _ in curves.values() for value in across):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel=x, ylabel=y)
-    axes.legend()
+    axes.legend(**({"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(curves) > 4 else {}))
     show(figure, alt=alt)
+
+
+def _scale_logarithmically(axes: Axes) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axes.set(xscale="log", yscale="log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def show(figure: Figure, *, alt: str) -> None:

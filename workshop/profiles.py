@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 NAMES = ("mi300x", "pocket")
+REAL_SIZE = 1328  # image px: the side that Qwen-Image was trained on
 # A driver's device file: without one of them there is no GPU, and torch need not be imported to know it.
 GPU_SIGNS = ("/dev/kfd", "/dev/nvidiactl", "/dev/dxg")
 
@@ -131,7 +132,7 @@ def choose(name: str = "auto") -> Profile:
     if name == "auto":
         name, asked = _automatic(gpu, why_none)
     if name == "mi300x":
-        return Profile("mi300x", "cuda", "bfloat16", 1328, real_models(), asked, gpu)
+        return Profile("mi300x", "cuda", "bfloat16", REAL_SIZE, real_models(), asked, gpu)
     # float32 on a GPU too: the model is small, and its pictures then equal the CPU's but for rounding.
     return Profile("pocket", "cuda" if gpu else "cpu", "float32", 128, POCKET, asked, gpu)
 
@@ -204,7 +205,7 @@ def find_missing(name: str, profile: Profile) -> list[catalogue.Problem]:
 def _automatic(gpu: Gpu | None, why_none: str) -> tuple[str, str]:
     if gpu is None:
         return "pocket", why_none
-    real = Profile("mi300x", "cuda", "bfloat16", 1328, real_models(), "", gpu)
+    real = Profile("mi300x", "cuda", "bfloat16", REAL_SIZE, real_models(), "", gpu)
     absent = find_missing("Qwen-Image", real)
     if absent:
         return "pocket", f"{_short(gpu.name)} is here but the real weights are not ({_first(absent)})"

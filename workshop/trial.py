@@ -104,10 +104,15 @@ def draw(
 
 def count_work(name: str, pipe: QwenImagePipeline, *, size: int, auto_resize: bool) -> int:
     """Count the operations of a denoising step with guidance, of `draw`'s picture."""
-    side = REFERENCE_SIDE if auto_resize else size
-    tokens = (size // TOKEN) ** 2 + REFERENCES[name] * (side // TOKEN) ** 2
+    tokens = count_tokens(name, size=size, auto_resize=auto_resize)
     blocks, width = len(pipe.dit.transformer_blocks), pipe.dit.img_in.out_features
     return PASSES * catalogue.dit_operations(blocks=blocks, width=width, tokens=tokens)
+
+
+def count_tokens(name: str, *, size: int, auto_resize: bool) -> int:
+    """Count the tokens of `draw`'s picture and its references."""
+    side = REFERENCE_SIDE if auto_resize else size
+    return (size // TOKEN) ** 2 + REFERENCES[name] * (side // TOKEN) ** 2
 
 
 def make_reference(number: int, size: int) -> Image.Image:

@@ -36,6 +36,7 @@ PICTURES: dict[str, dict[str, int]] = {
         "order-words": 2,
     },
     "L01_noise_to_digits": {},
+    "L02_how_many_steps": {"race-grid": 8, "lcm-pocket": 6, "invert-pocket": 3, "blur-table": 10},
     "07_training": {
         "before-dogs": 4,
         "after-dogs": 4,
@@ -63,6 +64,7 @@ PLOTS: dict[str, set[str]] = {
         "when",
         "label",
     },
+    "L02_how_many_steps": {"mixture-points", "ddim-clouds", "table-plot", "lcm-table", "race-plot"},
     "07_training": {"encode-all", "data-pictures", "train", "levels", "curve", "sweep-ranks"},
 }
 SAID = {  # what must be in a cell's output, word for word
@@ -133,6 +135,12 @@ SAID = {  # what must be in a cell's output, word for word
         "broadcast-test",
     ): "same t for all shapes differ: False  largest difference 0.000",
     ("L01_noise_to_digits", "wrong-step"): "the course's step: mean 0.7000, standard deviation 0.000",
+    ("L02_how_many_steps", "last-step"): "as printed: TypeError: sqrt(): argument",
+    ("L02_how_many_steps", "levels-referee"): "one step: ours [1.0, 0.0] DiffSynth's [nan]",
+    ("L02_how_many_steps", "dpm-nan"): "1 timestep twice; nan are 100% of the referee's numbers",
+    ("L02_how_many_steps", "velocity-equal"): "mean difference 0.0",
+    ("L02_how_many_steps", "lcm-pocket"): "1 calls: LCM and Euler are 0.00 levels apart",
+    ("L02_how_many_steps", "timing"): "4 of 4 calls done",
     ("07_training", "data-check"): "0 faults in 5 rows",
     ("07_training", "steps-count"): "the real DiT, bf16: 235,929,600 numbers",
     ("07_training", "forward"): "equal to the bit: True",

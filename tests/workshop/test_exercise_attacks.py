@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.attacked import Case
-from tests.support.attacks import edit, lora, multi_image, multilingual, noise_to_digits, training
+from tests.support.attacks import (
+    edit,
+    how_many_steps,
+    lora,
+    multi_image,
+    multilingual,
+    noise_to_digits,
+    training,
+)
 from tests.support.machines import MACHINE
 from tests.support.verdicts import verdict
 from workshop import exercises, loading
@@ -231,7 +239,7 @@ CASES: dict[str, Case] = {
 }
 
 
-for table in (lora, multilingual, edit, multi_image, training, noise_to_digits):
+for table in (lora, multilingual, edit, multi_image, training, noise_to_digits, how_many_steps):
     CASES |= table.CASES
 
 

@@ -15,6 +15,9 @@ from workshop import plots
         lambda: plots.bars({"English": 40, "Korean": 51}, unit="tokens", alt="Korean is longer"),
         lambda: plots.heatmap(["a", "b"], [[1, 0.2], [0.2, 1]], unit="cosine", alt="Korean is longer"),
         lambda: plots.lines({"c": ([1, 2], [3, 4])}, x="steps", y="levels", alt="Korean is longer"),
+        lambda: plots.lines(
+            {"c": ([1, 20], [0.3, 40])}, x="calls", y="levels", alt="Korean is longer", logarithmic=True
+        ),
     ],
 )
 def test_a_plot_is_shown_with_its_alt_text(plot: Any, capsys: pytest.CaptureFixture[str]) -> None:

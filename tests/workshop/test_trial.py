@@ -92,3 +92,5 @@ def test_the_warm_up_goes_on_after_a_pipeline_that_fails(monkeypatch, capsys):
     monkeypatch.undo()
     assert run.main(["L01", "--profile", "pocket", "--warm-up"]) == 0
     assert "use no pipeline" in capsys.readouterr().out
+    assert run.main(["05", "--profile", "pocket", "--warm-up", "--dry-run"]) == 0
+    assert "Would run a short picture with each pipeline of 05_edit" in capsys.readouterr().out

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from workshop.exercises import setup, inference, lora, multilingual, edit, multi_image, training
-from workshop.exercises import noise_to_digits
+from workshop.exercises import noise_to_digits, how_many_steps
 from workshop.exercises.multilingual import count_tokens
 from workshop.exercises.setup import write_sample
 from workshop.exercises.verdict import JUDGES, check, hint
@@ -15,6 +15,7 @@ from workshop.exercises.verdict import JUDGES, check, hint
 __all__ = ["JUDGES", "check", "count_tokens", "hint", "write_sample"]
 __all__ += [
     "edit",
+    "how_many_steps",
     "inference",
     "lora",
     "multi_image",

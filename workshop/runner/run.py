@@ -284,15 +284,17 @@ def main(argv: list[str]) -> int:
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     output = options.output or files.REPO / "runs" / stamp
     try:
-        profile = profiles.use(options.profile, models=options.warm_up)
-        if options.warm_up:
-            return warm_up([path.stem for path in notebooks.select(options.names)], profile)
+        profile = profiles.use(options.profile, models=options.warm_up and not options.dry_run)
+        chosen = [path.stem for path in notebooks.select(options.names)]
         if options.dry_run:
             demand_output(output)
-            would = ", ".join(path.stem for path in notebooks.select(options.names))
-            print(f"Would run {would} into {files.from_here(output)}")
+            would = ", ".join(chosen)
+            warm = f"Would run a short picture with each pipeline of {would}"
+            print(warm if options.warm_up else f"Would run {would} into {files.from_here(output)}")
             return 0
-        gpu, count = profile.device == "cuda", len(notebooks.select(options.names))
+        if options.warm_up:
+            return warm_up(chosen, profile)
+        gpu, count = profile.device == "cuda", len(chosen)
         if gpu and (options.jobs or 1) > 1:
             raise ValueError("--jobs: on a GPU notebooks run one at a time, for each fills it. Leave it out.")
         jobs = min(options.jobs or jobs_of.choose(count, gpu=gpu), count)
