@@ -36,6 +36,7 @@ PICTURES: dict[str, dict[str, int]] = {
         "order-words": 2,
     },
     "L01_noise_to_digits": {},
+    "L08_seven_models": {},
     "L02_how_many_steps": {"race-grid": 8, "lcm-pocket": 6, "invert-pocket": 3, "blur-table": 10},
     "07_training": {
         "before-dogs": 4,
@@ -64,6 +65,7 @@ PLOTS: dict[str, set[str]] = {
         "when",
         "label",
     },
+    "L08_seven_models": {"bytes-bars"},
     "L02_how_many_steps": {"mixture-points", "ddim-clouds", "table-plot", "lcm-table", "race-plot"},
     "07_training": {"encode-all", "data-pictures", "train", "levels", "curve", "sweep-ranks"},
 }
@@ -141,6 +143,11 @@ SAID = {  # what must be in a cell's output, word for word
     ("L02_how_many_steps", "velocity-equal"): "mean difference 0.0",
     ("L02_how_many_steps", "lcm-pocket"): "1 calls: LCM and Euler are 0.00 levels apart",
     ("L02_how_many_steps", "timing"): "4 of 4 calls done",
+    ("L08_seven_models", "meta"): "20,430,401,088 parameters on the device meta",
+    ("L08_seven_models", "hash"): "equal: True",
+    ("L08_seven_models", "flop-referee"): "ratio 1.00",
+    ("L08_seven_models", "vae"): "48 times fewer numbers, 4096 times fewer pairs",
+    ("L08_seven_models", "cost"): "has no source or no date",
     ("07_training", "data-check"): "0 faults in 5 rows",
     ("07_training", "steps-count"): "the real DiT, bf16: 235,929,600 numbers",
     ("07_training", "forward"): "equal to the bit: True",

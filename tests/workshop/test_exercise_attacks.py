@@ -25,6 +25,7 @@ from tests.support.attacks import (
     multi_image,
     multilingual,
     noise_to_digits,
+    seven_models,
     training,
 )
 from tests.support.machines import MACHINE
@@ -239,7 +240,16 @@ CASES: dict[str, Case] = {
 }
 
 
-for table in (lora, multilingual, edit, multi_image, training, noise_to_digits, how_many_steps):
+for table in (
+    lora,
+    multilingual,
+    edit,
+    multi_image,
+    training,
+    noise_to_digits,
+    how_many_steps,
+    seven_models,
+):
     CASES |= table.CASES
 
 
