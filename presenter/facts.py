@@ -20,7 +20,7 @@ from itertools import chain
 from typing import Any
 
 from presenter import runtimes, spoken
-from workshop import files, lora, models, notebooks
+from workshop import cards, files, lora, models, notebooks
 from workshop.files import POCKET, REPO
 from workshop.training import dataset, flags
 from workshop.units import GB, GIB, duration
@@ -35,11 +35,7 @@ HEADS = WIDTH // HEAD_WIDTH
 SCALE, CHANNELS, PATCH = 8, 16, 2  # image px of a latent px; latent channels; latent px of a token's side
 RANK, STEPS, SIZE = 32, 40, 1328  # the workshop's own settings; image px
 PASSES = 2  # of the DiT in a step with guidance
-BUSY = 0.4  # the share of the card's peak that such a model is assumed to reach
-
-# AMD Instinct MI300X: bytes, bytes a second, compute units, dense bf16 operations a second. The memory that
-# AMD calls 192 GB is counted in binary: torch reports 191.98 GiB.
-CARD_BYTES, CARD_BANDWIDTH, CARD_UNITS, CARD_BF16 = 192 * GIB, 5.3e12, 304, 1307.4e12
+CARD = cards.CARDS["MI300X"]
 
 COUNTED, COMPUTED = "counted from the catalogue", "computed from the model's shape"
 PUBLISHED, ESTIMATED = "published by AMD", "estimated, unmeasured"
@@ -205,12 +201,8 @@ def count_picture_flops(size: int = SIZE, *, steps: int = STEPS) -> float:
     >>> f"{count_picture_flops():.2e}"
     '1.03e+16'
     """
-    # A token and block: attention's four matrices D×D and the MLP's eight, two operations a number.
-    matrices = count_image_tokens(size) * 24 * WIDTH**2
-    attention = (
-        4 * count_image_tokens(size) ** 2 * WIDTH
-    )  # each token with each: the scores, and the sum they weigh
-    return steps * PASSES * BLOCKS * (matrices + attention)
+    run = models.dit_operations(blocks=BLOCKS, width=WIDTH, tokens=count_image_tokens(size))
+    return steps * PASSES * run
 
 
 def _fact(name: str, number: float | None, how: Callable[[float], str], *, source: str) -> Fact:
@@ -280,16 +272,16 @@ def _lora() -> Iterator[Fact]:
 
 
 def _card() -> Iterator[Fact]:
-    yield Fact("gpu.memory", CARD_BYTES, f"{CARD_BYTES // GIB} GB", PUBLISHED)
-    yield Fact("gpu.bandwidth", CARD_BANDWIDTH, f"{CARD_BANDWIDTH / 1e12:.1f} TB/s", PUBLISHED)
-    yield Fact("gpu.compute_units", CARD_UNITS, format_count(CARD_UNITS), PUBLISHED)
-    yield Fact("gpu.bf16", CARD_BF16, f"{CARD_BF16 / 1e12:,.0f} TFLOPS", PUBLISHED)
-    yield Fact("gpu.busy", BUSY, format_percent(BUSY), ESTIMATED)
+    yield Fact("gpu.memory", CARD.memory, f"{CARD.memory // GIB} GB", PUBLISHED)
+    yield Fact("gpu.bandwidth", CARD.bandwidth, f"{CARD.bandwidth / 1e12:.1f} TB/s", PUBLISHED)
+    yield Fact("gpu.compute_units", CARD.units, format_count(CARD.units), PUBLISHED)
+    yield Fact("gpu.bf16", CARD.bf16, f"{CARD.bf16 / 1e12:,.0f} TFLOPS", PUBLISHED)
+    yield Fact("gpu.busy", cards.BUSY, format_percent(cards.BUSY), ESTIMATED)
     yield Fact("gib.excess", GIB / GB - 1, format_percent(GIB / GB - 1), COMPUTED)  # of a GiB over a GB
     flops = count_picture_flops()
     yield Fact("picture.flops", flops, f"about {flops / 1e15:.0f} PFLOP", COMPUTED)
-    for name, at in {"at_peak": 1.0, "estimate": BUSY}.items():
-        took = flops / CARD_BF16 / at
+    for name, at in {"at_peak": 1.0, "estimate": cards.BUSY}.items():
+        took = flops / CARD.bf16 / at
         yield Fact(f"picture.seconds_{name}", took, f"about {took:.2g} s ({ESTIMATED})", ESTIMATED)
 
 

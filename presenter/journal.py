@@ -10,7 +10,7 @@ functions here read no clock; the caller gives the time, in seconds since 1970.
     pause   for a question (the plan's clock runs on) or for a break (it stands)
     resume  ends a question or a break; by the kernel, if a cell was run in a forgotten break
     cut     cues are shortened, left out or taken back in
-    stage   a cue's fallback goes on the projector; without a cue it goes off
+    stage   a cue's fallback goes on the projector, over black and a break; without a cue it goes off
     screen  the projector is black, or stays as it is; without a kind it shows the talk again
     level   the talking points are those of another level
     follow  whether cells that are run move the talk
@@ -24,8 +24,9 @@ import errno
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from workshop.units import HOUR
 
 TALKS = REPO / "runs" / "talks"  # a folder each
 JOURNAL, EVENTS = "journal.jsonl", "events.jsonl"  # in a talk's folder: its acts, and its kernels' events
+COPIES = "notebooks"  # in a talk's folder: the clean copies of its notebooks
 ACTS = ("plan", "begin", "go", "pause", "resume", "cut", "stage", "screen", "level", "follow", "end", "undo")
 UNDOABLE = ("begin", "cut", "end")  # moving back undoes a move, and resuming a pause
 # By whom: a jump was caused by a cell, and the presenter agreed to it.
@@ -84,6 +86,7 @@ class Talk:
     level: str = "intermediate"
     follows: bool = True  # cells that are run move the talk on
     staged: str = ""  # the cue whose fallback is on the projector
+    covered: bool = False  # by the countdown of a break that began later
     screen: str = ""  # one of SCREENS
     break_minutes: float = 0.0  # of the break that the talk is in, as the presenter said; 0: as planned
     plan: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -112,6 +115,18 @@ class Talk:
         kind = self.stretches[-1].kind if self.running else ""
         return kind if kind in PAUSES else ""
 
+    @property
+    def pause_stretches(self) -> tuple[Stretch, ...]:
+        """The stretches of the pause that the talk is in, one for each cue that it came to meanwhile."""
+        if not self.pause:
+            return ()
+        return tuple(takewhile(lambda one: one.kind == self.pause, reversed(self.stretches)))[::-1]
+
+    @property
+    def fallback_up(self) -> bool:
+        """Whether a fallback can be seen on the projector, if that is not frozen."""
+        return bool(self.staged) and not self.covered and self.screen != "black"
+
     def elapsed(self, *, now: float) -> float:
         """Return the seconds that count for the plan: all but breaks."""
         return sum(one.seconds(now=now) for one in self.stretches if one.kind != "break")
@@ -122,7 +137,7 @@ class Talk:
 
     def in_pause(self, *, now: float) -> float:
         """Return the seconds of the pause that the talk is in."""
-        return self.stretches[-1].seconds(now=now) if self.pause else 0.0
+        return sum(one.seconds(now=now) for one in self.pause_stretches)
 
     def spent(self, *, now: float) -> dict[str, float]:
         """Return each cue's seconds of talk, without questions and breaks, by cue name."""
@@ -179,11 +194,13 @@ def _pause(talk: Talk, act: Act) -> Talk:
     if act.kind not in PAUSES or not talk.running:
         return talk
     said = replace(talk, break_minutes=float(act.minutes))
-    return said if act.kind == talk.pause else _turn(said, act.at, kind=act.kind)
+    if act.kind == talk.pause:
+        return said
+    return _turn(replace(said, covered=act.kind == "break"), act.at, kind=act.kind)
 
 
 def _resume(talk: Talk, act: Act) -> Talk:
-    return _turn(talk, act.at, kind="talk") if talk.pause else talk
+    return _turn(replace(talk, covered=False), act.at, kind="talk") if talk.pause else talk
 
 
 def _cut(talk: Talk, act: Act) -> Talk:
@@ -191,7 +208,9 @@ def _cut(talk: Talk, act: Act) -> Talk:
 
 
 def _stage(talk: Talk, act: Act) -> Talk:
-    return replace(talk, staged=act.cue)
+    if not act.cue:
+        return replace(talk, staged="")
+    return replace(talk, staged=act.cue, covered=False, screen="" if talk.screen == "black" else talk.screen)
 
 
 def _screen(talk: Talk, act: Act) -> Talk:
@@ -247,12 +266,32 @@ def _turn(talk: Talk, at: float, *, cue: str = "", kind: str = "") -> Talk:
     return replace(talk, stretches=(*talk.stretches[:-1], _closed(last, at), following))
 
 
+def make_folder(talk: Path) -> Path:
+    """Make a talk's folder, and let nobody but its owner look into it.
+
+    A folder in which somebody kept other things before keeps its mode.
+
+    Raises ValueError, with what to do, for one that cannot be had.
+    """
+    remedy = "Take another --talk."
+    files.make_folder(talk, remedy=remedy)
+    try:
+        if (talk / JOURNAL).exists() or not any(talk.iterdir()):
+            talk.chmod(0o700)
+    except OSError as error:
+        raise ValueError(f"{talk} is somebody else's ({error.strerror}). {remedy}") from error
+    return talk
+
+
 class Journal:
     """The acts of one talk, on the disk and in memory. Only one process may write it."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the acts in a folder; lines that are no acts, as after a power cut, are counted and kept."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Read the acts in a folder; lines that are no acts, as after a power cut, are counted and kept.
+
+        Raises ValueError, with what to do, for a folder that cannot be had.
+        """
+        make_folder(folder)
         self.path = folder / JOURNAL
         self.acts, self.unreadable = read(self.path)
         self.problem = ""  # why the last act could not be written; "" if it was
@@ -336,8 +375,20 @@ def _is_sound(act: Act) -> bool:
     numbers = {"at": (int, float), "since": (int, float), "minutes": (int, float)}
     kinds: dict[str, Any] = {name: type(value) for name, value in vars(plain).items()} | numbers
     fit = all(isinstance(value, kinds[name]) for name, value in vars(act).items())
-    times = (act.at, act.since)
+    times = (act.at, act.since, act.minutes)
     return fit and not any(isinstance(one, bool) or not math.isfinite(one) for one in times)
+
+
+def count_before_freeze(acts: Sequence[Act]) -> int | None:
+    """Count the acts before the one that froze the projector as it was then; None if it is not frozen."""
+    undone = {act.of for act in acts if act.do == "undo"}
+    turns = [
+        (number, act.do == "screen" and act.kind == "freeze")
+        for number, act in enumerate(acts, start=1)
+        if act.do in ("screen", "begin", "end") and number not in undone
+    ]
+    frozen = list(takewhile(lambda turn: turn[1], reversed(turns)))
+    return frozen[-1][0] - 1 if frozen else None
 
 
 def find_unfinished(talks: Path, *, now: float) -> Path | None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from presenter import cues, runtimes, schedule
+from presenter import cues, journal, runtimes, schedule
 from presenter.cues import Cue, Sheet
 from presenter.runtimes import Runtime
 from presenter.schedule import Plan
@@ -75,6 +75,10 @@ class Material:
         """The folder of the cue sheets."""
         return self.sheets[0].path.parent
 
+    def list_followed(self, talk: Path) -> set[Path]:
+        """List the folders whose notebooks make a talk: its own clean copies and the notebooks themselves."""
+        return {talk / journal.COPIES, *(book.path.parent for book in self.books)}
+
     def read_sheets(self) -> Material:
         """Return the same with the cue sheets as they are on disk now.
 
@@ -117,3 +121,17 @@ class Material:
                 for cell, one in cells.items()
             },
         )
+
+    def plan_anyway(self, options: Mapping[str, Any], *, level: str) -> tuple[Plan, str]:
+        """Cut the talk to fit; if it cannot with the times of this machine's cells, then without them.
+
+        options: as for `plan`
+        returns: the plan, and why it is without times, "" if it has them
+
+        Raises whatever `plan` raises if the talk does not fit without them, either.
+        """
+        try:
+            return self.plan(options, level=level), ""
+        except ValueError as error:
+            plan = replace(self, runtimes={}).plan(options, level=level)
+            return plan, f"The plan counts no cell's time on this machine. {error}"

@@ -464,7 +464,7 @@ def _left_out(plan: Plan) -> list[str]:
     if must:
         words.append(f"Left out by you, though they are must cues: {', '.join(must)}")
     if -plan.excess > ROOM:
-        material = sum(cue.minutes for cue in plan.programme.cues)
+        material = sum(item.minutes for item in plan.items if item.kept)
         rest = "The rest is room for questions, exercises and playgrounds."
         words.append(f"The material takes {material:g} minutes. {rest}")
     return words

@@ -2,22 +2,27 @@
 
     ./scripts/bench                      the profile of this machine
     ./scripts/bench --profile pocket     by name
+    ./scripts/bench --predict            nothing is measured: a picture on cards that nobody here has measured
 
 The first table is wall time in seconds, from this process only: other work on the machine makes it larger.
 The second compares DiffSynth as it is with the workshop's shortcuts (frame, passes, folding, series), in
 turns in this one process, the best of the turns, in processor time on a CPU and wall time on a GPU. Its floor
-is the work in FLOP over the rate of a large matrix product that was measured beside it.
+is the work in FLOP over the rate of a large matrix product that was measured beside it. Its last line is the
+first picture of a fresh process, imports and loading with it, in processor time and once each (lean).
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import io
+import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,11 +52,13 @@ def measure(profile: profiles.Profile, *, repeats: int = 3) -> Iterator[Timing]:
     repeats: how often each part is timed for its median, after one run that is not counted
     """
     yield time_import("import workshop", "import workshop")
-    yield time_import("import torch and diffsynth", "import diffsynth.pipelines.qwen_image")
+    yield time_import("import torch and DiffSynth", "import diffsynth.pipelines.qwen_image")
+    yield time_import("  without the compiler", "from workshop import lean; lean.import_diffsynth()")
 
     importlib.import_module("diffsynth.pipelines.qwen_image")  # so that loading is timed alone
     started = time.perf_counter()
-    pipe = loading.load_pipeline("Qwen-Image", profile=profile)
+    with redirect_stdout(io.StringIO()):  # DiffSynth tells what it loads
+        pipe = loading.load_pipeline("Qwen-Image", profile=profile)
     yield Timing("load the pipeline", time.perf_counter() - started, "files may still be in the page cache")
     for what, call, note in list_parts(pipe, profile):
         yield Timing(what, time_call(call, repeats=repeats), note)
@@ -156,6 +163,37 @@ def compare(pipe: QwenImagePipeline, profile: profiles.Profile, *, turns: int = 
             frame.flatten(pipe.vae)
             second.append(_time_once(ours))
         yield Comparison(what, work / rate, min(first), min(second))
+    floor = work / rate / 4  # of the four pictures above
+    yield Comparison(
+        "the first in a fresh process", floor, time_first(profile, False), time_first(profile, True)
+    )
+
+
+FIRST = """
+import sys, time
+from workshop import drawing, lean, loading, profiles
+name, prompt, steps, guidance, ours = sys.argv[1:]
+if not int(ours):
+    lean.TRIED["torch"] = ""
+profile = profiles.use(name)
+pipe = loading.load_pipeline("Qwen-Image", profile=profile)
+settings = {"seed": 0, "num_inference_steps": int(steps), "cfg_scale": float(guidance)}
+if int(ours):
+    drawing.draw(pipe, prompt, size=profile.size, **settings)
+else:
+    pipe(prompt, height=profile.size, width=profile.size, progress_bar_cmd=iter, **settings)
+print(time.process_time())
+"""
+
+
+def time_first(profile: profiles.Profile, ours: bool) -> float:
+    """Return the processor time, in s, of a fresh process up to its first picture.
+
+    ours: with the workshop's shortcuts; otherwise imported and called as DiffSynth is
+    """
+    given = [profile.name, prompts.PORTRAIT, str(STEPS), str(GUIDANCE), str(int(ours))]
+    done = subprocess.run([sys.executable, "-c", FIRST, *given], capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
 
 
 def list_pairs(
@@ -231,7 +269,16 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--repeats", type=amounts.whole(least=1), default=3, help="runs a part; default %(default)s"
     )
+    parser.add_argument(
+        "--predict", action="store_true", help="measure nothing: predict a picture on an MI300X and others"
+    )
     options = parser.parse_args(argv)
+    if options.predict:
+        from workshop import cards
+
+        print(*cards.table(steps=STEPS, size=profiles.REAL_SIZE), sep="\n")
+        return 0
+    os.environ["TQDM_DISABLE"] = "1"  # a bar would run through the table
     try:
         profile = profiles.use(options.profile)
         import torch

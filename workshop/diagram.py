@@ -1,7 +1,9 @@
 """One diagram of the pipeline with its shapes; a later notebook shows it with what it adds, in red.
 
 diagram.show(machine)                    # 02: from a prompt to a picture
-diagram.show(machine, change="LoRA")     # 03; "reference" in 05, "two references" in 06, "loss" in 07
+diagram.show(machine, change="LoRA")     # 03, with what it adds
+
+Other changes are "tokenizer" in 04, "reference" in 05, "two references" in 06 and "loss" in 07.
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ class Change:
     boxes: dict[str, Box]
     arrows: tuple[Arrow, ...]
     alt: str
+    instead_of: tuple[str, str] = ("", "")  # begin and end of the arrow whose way is told in more detail
 
 
 CHANGES = {
@@ -58,6 +61,13 @@ CHANGES = {
         {"LoRA": Box(5.4, 0.4, "LoRA\nB·A beside W", ADDED)},
         (Arrow("LoRA", "DiT"),),
         "A LoRA adds to the DiT's matrices; nothing else changes.",
+    ),
+    "tokenizer": Change(
+        {"tokenizer": Box(1.0, 1.9, "tokenizer\ntext to tokens", ADDED)},
+        (Arrow("prompt", "tokenizer"), Arrow("tokenizer", "text encoder")),
+        "Between prompt and text encoder the tokenizer cuts the text into tokens; no part is told in which "
+        "language it is.",
+        instead_of=("prompt", "text encoder"),
     ),
     "reference": Change(
         {
@@ -121,7 +131,8 @@ def draw(profile: Profile, *, change: str | None = None) -> Figure:
     for box in boxes.values():
         _draw_box(axes, box)
     for arrow in ARROWS:
-        _draw_arrow(axes, arrow, boxes, INK)
+        if not added or (arrow.begin, arrow.end) != added.instead_of:
+            _draw_arrow(axes, arrow, boxes, INK)
     for arrow in added.arrows if added else ():
         _draw_arrow(axes, arrow, boxes, RED)
     return figure

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import frame, gallery, guards, memory, profiles, units
+from workshop import frame, gallery, guards, lean, memory, profiles, units
 from workshop import models as catalogue
 
 if TYPE_CHECKING:
@@ -296,7 +296,9 @@ def _check_files(name: str, profile: profiles.Profile, sources: dict[str, tuple]
 def _read(profile: profiles.Profile, sources: dict[str, tuple]) -> QwenImagePipeline:
     if not profile.is_real:
         profiles.register_pocket()
+    lean.import_diffsynth()
     from diffsynth.pipelines.qwen_image import ModelConfig, QwenImagePipeline
+    from transformers.initialization import no_init_weights
 
     def config(role: str) -> ModelConfig | None:
         if role not in sources:
@@ -306,7 +308,7 @@ def _read(profile: profiles.Profile, sources: dict[str, tuple]) -> QwenImagePipe
         return ModelConfig(path=str(profile.models / model.repo / part.pattern) if part.needs else files)
 
     _check_architectures(profile, sources)
-    with fold_output():
+    with fold_output(), no_init_weights():  # all weights are read; to draw some first costs torch's compiler
         return QwenImagePipeline.from_pretrained(
             torch_dtype=profile.dtype,
             device=profile.device,

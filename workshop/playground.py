@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from workshop.profiles import Profile
 
+LINES = 5  # of a prompt that are seen: as many as the workshop's longest has
+
 
 class Playground:
     """Prompt, preset, seed, steps and guidance, a Generate button, and the picture below.
@@ -35,7 +37,7 @@ class Playground:
         wide = ipywidgets.Layout(width="640px")
         first = next(iter(self.presets))
         self.preset = ipywidgets.Dropdown(options=list(self.presets), value=first, description="preset")
-        self.prompt = ipywidgets.Textarea(self.presets[first], description="prompt", layout=wide)
+        self.prompt = ipywidgets.Textarea(self.presets[first], description="prompt", layout=wide, rows=LINES)
         self.seed = ipywidgets.BoundedIntText(0, min=0, max=2**31 - 1, description="seed")
         self.num_inference_steps = ipywidgets.IntSlider(40, min=2, max=60, description="steps")
         self.cfg_scale = ipywidgets.FloatSlider(4.0, min=1.0, max=10.0, step=0.5, description="guidance")
@@ -133,7 +135,8 @@ class EditPlayground(Playground):
         names = list(self.pictures)
         self.first = ipywidgets.Dropdown(options=names, value=names[0], description="reference")
         self.second = ipywidgets.Dropdown(options=[*names, self.NOBODY], value=names[-1], description="and")
-        self.negative = ipywidgets.Textarea(negative, description="without", layout=self.prompt.layout)
+        wide = self.prompt.layout
+        self.negative = ipywidgets.Textarea(negative, description="without", layout=wide, rows=LINES)
         chosen = [self.first, self.second] if listed else [self.first]
         self.box.children = [*chosen, *self.box.children[:2], self.negative, *self.box.children[2:]]
 

@@ -6,6 +6,7 @@ Sizes of files are in GB (10**9 bytes, as the hubs and disks count), memory in G
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 import sys
@@ -21,6 +22,8 @@ from workshop.units import GB, GIB, gb
 ANEW = "make the environment anew: rm -r .venv; ./scripts/setup"
 DIFFSYNTH = "2.1.12"  # the one release this workshop is tested with
 PYTHONS = ((3, 10), (3, 13))
+FAILS = "read the last line; ./scripts/run 02 shows the whole of it in a report"
+SLOWER = "end whatever else uses the machine (rocm-smi, top) and try again; the first run looks for kernels"
 ROOM = 1 * GB  # for pictures and reports of a run
 
 
@@ -57,6 +60,37 @@ def table(checks: Sequence[Check]) -> str:
     return "\n".join(lines)
 
 
+def try_pipelines(profile: profiles.Profile) -> list[Check]:
+    """Load each pipeline that a notebook here uses, and time a denoising step beside what is predicted.
+
+    What DiffSynth prints goes to stderr, as how far it is.
+    """
+    from workshop import bench, loading, trial
+
+    with contextlib.redirect_stdout(sys.stderr):
+        profiles.use(profile.name)
+        rate = bench.measure_rate(profile)
+        names = trial.choose([path.stem for path in notebooks.find()])
+        checks = []
+        for number, name in enumerate(names, 1):
+            print(f"Trying {name}, {number} of {len(names)} …", flush=True)
+            checks.append(try_pipeline(name, profile, rate=rate))
+        loading.free()
+    return checks
+
+
+def try_pipeline(name: str, profile: profiles.Profile, *, rate: float) -> Check:
+    """Load a pipeline and time its denoising step; `rate` as in `trial.run`."""
+    from workshop import trial
+
+    what = f"{name} runs"
+    try:
+        tried = trial.run(name, profile, rate=rate)
+    except Exception as error:  # whatever breaks here would break on stage
+        return Check(what, False, f"{type(error).__name__}: {error}", FAILS)
+    return Check(what, not tried.slow, str(tried), SLOWER)
+
+
 def needed(model: catalogue.Model) -> bool:
     """Return whether a notebook that is in this repository uses the model."""
     here = {path.name[:2] for path in notebooks.find()}
@@ -68,6 +102,9 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./scripts/preflight", description="Is everything here?")
     parser.add_argument("--profile", default="auto", choices=("auto", *profiles.NAMES))
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
+        "--full", action="store_true", help="load each pipeline, too, and time a denoising step: minutes"
+    )
     args = parser.parse_args(argv)
     try:
         profile = profiles.choose(args.profile)
@@ -75,6 +112,8 @@ def main(argv: list[str]) -> int:
         print(f"./scripts/preflight: {error}", file=sys.stderr)
         return 2
     checks = check(profile)
+    if args.full and ready(checks):
+        checks += try_pipelines(profile)
     fine = ready(checks)
     if args.json:
         facts = {"profile": profile.name, "reason": profile.reason, "ready": fine}

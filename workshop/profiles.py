@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workshop import cpus, tables
+from workshop import cpus, lean, tables
 from workshop import models as catalogue
 from workshop.files import POCKET, REPO, demand_folder, read_folder, shorten
 from workshop.units import GIB
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 NAMES = ("mi300x", "pocket")
+REAL_SIZE = 1328  # image px: the side that Qwen-Image was trained on
 # A driver's device file: without one of them there is no GPU, and torch need not be imported to know it.
 GPU_SIGNS = ("/dev/kfd", "/dev/nvidiactl", "/dev/dxg")
 
@@ -131,7 +132,7 @@ def choose(name: str = "auto") -> Profile:
     if name == "auto":
         name, asked = _automatic(gpu, why_none)
     if name == "mi300x":
-        return Profile("mi300x", "cuda", "bfloat16", 1328, real_models(), asked, gpu)
+        return Profile("mi300x", "cuda", "bfloat16", REAL_SIZE, real_models(), asked, gpu)
     # float32 on a GPU too: the model is small, and its pictures then equal the CPU's but for rounding.
     return Profile("pocket", "cuda" if gpu else "cpu", "float32", 128, POCKET, asked, gpu)
 
@@ -186,9 +187,10 @@ def register_pocket() -> None:
     """Make the pocket model known to DiffSynth; imports torch and diffsynth, and prints so."""
     if "diffsynth" not in sys.modules:
         print(
-            "Importing torch and DiffSynth: 15 seconds or more in a fresh kernel, minutes on a busy machine.",
+            "Importing torch and DiffSynth: 5 seconds or more in a fresh kernel, a minute on a busy machine.",
             flush=True,
         )
+    lean.import_diffsynth()
     from workshop.pocket.model import architecture
 
     architecture.register()
@@ -203,7 +205,7 @@ def find_missing(name: str, profile: Profile) -> list[catalogue.Problem]:
 def _automatic(gpu: Gpu | None, why_none: str) -> tuple[str, str]:
     if gpu is None:
         return "pocket", why_none
-    real = Profile("mi300x", "cuda", "bfloat16", 1328, real_models(), "", gpu)
+    real = Profile("mi300x", "cuda", "bfloat16", REAL_SIZE, real_models(), "", gpu)
     absent = find_missing("Qwen-Image", real)
     if absent:
         return "pocket", f"{_short(gpu.name)} is here but the real weights are not ({_first(absent)})"

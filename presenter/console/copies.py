@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from presenter import journal
 from workshop import files, glossary, notebooks
-
-FOLDER = "notebooks"  # in the talk's folder
 
 
 def write_copies(books: Sequence[Path], talk: Path) -> list[Path]:
@@ -19,9 +18,8 @@ def write_copies(books: Sequence[Path], talk: Path) -> list[Path]:
 
     Raises ValueError for a folder that cannot be written, and for a notebook that cannot be read.
     """
-    into = talk / FOLDER
-    files.demand_folder(into, remedy="Take another --talk.")
-    talk.mkdir(parents=True, exist_ok=True, mode=0o700)  # as the journal makes it
+    into = talk / journal.COPIES
+    journal.make_folder(talk)
     files.make_folder(into, remedy="Take another --talk.")
     copies = [into / path.name for path in books]
     missing = [(path, copy) for path, copy in zip(books, copies, strict=True) if not copy.exists()]

@@ -133,17 +133,17 @@ class PresenterConsole(ExtensionApp):
 
     def _open_students(self) -> None:
         """Open the students' page, and say how to get there; without it the talk goes on."""
-        listener = Students(Path(self.students), material=lambda: self.console.material)
         try:
+            listener = Students(Path(self.students), material=lambda: self.console.material)
             listener.listen(self.phone_address)
         except (OSError, ValueError) as error:
             self.log.error("The students' page cannot be opened: %s", error)
             return
         self.console.students = listener
-        if listener.trouble:
-            self.log.warning("%s The students' page has no code on the projector.", listener.trouble)
-        else:
-            self.log.info("The students' page is open on http://%s/", listener.host)
+        if listener.advice:
+            self.log.warning("%s", listener.advice)
+            return
+        self.log.info("The students' page is open on http://%s/", listener.host)
         if listener.tunnel:
             self.log.info("On your laptop: %s", listener.tunnel)
 

@@ -7,13 +7,12 @@ texts whose names end in `html` are rendered and cleaned, all others are shown a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from presenter import code, facts, render, schedule
 from presenter.console.view import View
 from presenter.cues import CLOSING, LABELS, OPENING, Cue, Sheet
-from presenter.journal import KERNEL, Act, Talk
+from presenter.journal import HAND, KERNEL, PAUSES, Act, Talk
 from presenter.kernels import FAILURES, Run
 from presenter.runtimes import Runtime
 from presenter.schedule import LATEST_START, ON_TIME, TREATMENTS, CellKey
@@ -68,7 +67,7 @@ def describe_talk(view: View, acts: Sequence[Act], *, problem: str = "") -> Page
         "pause": talk.pause,
         "level": talk.level,
         "follows": talk.follows,
-        "staged": bool(talk.staged),
+        "staged": talk.fallback_up,
         "screen": talk.screen,
         "undo": describe_undo(talk, acts),
         "undo_resets": bool(talk.undoable) and acts[talk.undoable - 1].do == "begin",
@@ -100,21 +99,30 @@ def describe_undo(talk: Talk, acts: Sequence[Act]) -> str:
 
 def describe_notice(view: View, acts: Sequence[Act]) -> str:
     """Write what a cell did to the talk by itself a moment ago; "" if it did nothing that needs a word."""
-    last = acts[-1] if acts else None
-    if last and (last.do, last.by) == ("resume", KERNEL) and view.now - last.at < TOLD:
-        return "A cell was run, so the break is over: the clock goes on."
-    return ""
+    moves = ("go", KERNEL)  # the cell that ended a pause may have moved the talk as well
+    last = next((act for act in reversed(acts) if (act.do, act.by) != moves), None)
+    if last is None or (last.do, last.by) != ("resume", KERNEL) or view.now - last.at >= TOLD:
+        return ""
+    if next(one.kind for one in reversed(view.talk.stretches) if one.kind in PAUSES) == "question":
+        return "A cell was run, so the question is over."
+    return "A cell was run, so the break is over: the clock goes on."
 
 
-def find_first_run(acts: Sequence[Act], *, now: float) -> float | None:
-    """Return when a cell first moved a talk that has not begun, in s since 1970; None: none, or long ago."""
-    moved = [act.at for act in acts if (act.do, act.by) == ("go", KERNEL)]
-    return moved[0] if moved and now - moved[0] < LATEST_START * MINUTE else None
+def find_first_run(view: View, acts: Sequence[Act]) -> float | None:
+    """Return when a cell first moved a talk that has not begun, in s since 1970; None: none, or long ago.
+
+    Cells before the presenter went back to the first cue by hand were a warm-up.
+    """
+    home = view.path[0].cue.name
+    back = [place for place, act in enumerate(acts) if (act.do, act.by, act.cue) == ("go", HAND, home)]
+    since = acts[back[-1] + 1 :] if back else acts
+    moved = [act.at for act in since if (act.do, act.by) == ("go", KERNEL)]
+    return moved[0] if moved and view.now - moved[0] < LATEST_START * MINUTE else None
 
 
 def describe_ran_since(view: View, acts: Sequence[Act]) -> str:
     """Write how long ago the first cell ran, while nobody has started the talk; "" otherwise."""
-    first = find_first_run(acts, now=view.now) if view.talk.began is None else None
+    first = find_first_run(view, acts) if view.talk.began is None else None
     return "" if first is None else f"{clock((view.now - first) / MINUTE)} ago"
 
 
@@ -146,7 +154,7 @@ def describe_clock(view: View) -> PagePart:
     return {
         "elapsed": clock(talk.elapsed(now=view.now) / MINUTE),
         "left": clock(left) if left >= 0 else f"−{clock(left)}",
-        "ends": datetime.fromtimestamp(view.ends).strftime("%H:%M"),
+        "ends": view.time_of_day(view.ends),
         "pace": describe_pace(view.advice.late),
         "late": round(view.advice.late, 1) if abs(view.advice.late) >= ON_TIME else 0,
     } | _sentence(view)
@@ -172,7 +180,7 @@ def _sentence(view: View) -> PagePart:
         minutes = (
             f"{view.plan.minutes:g} minutes, {len(view.path)} cues{start}. The clock starts when you do."
         )
-        return {"sentence": minutes + _far_start(view), "accept": False}
+        return {"sentence": minutes + _warm_up(view) + _far_start(view), "accept": False}
     if talk.ended is not None:
         took = clock((talk.ended - talk.began) / MINUTE)
         return {"sentence": f"The talk has ended after {took}.", "accept": False}
@@ -186,12 +194,19 @@ def _sentence(view: View) -> PagePart:
     return {"sentence": str(view.advice), "accept": bool(view.advice.treatments)}
 
 
+def _warm_up(view: View) -> str:
+    """Write that the talk would begin in the middle; "" if it begins with its first cue."""
+    if view.here == view.path[0]:
+        return ""
+    begins = f" The talk would begin at “{view.here.cue.title}”, where you are."
+    return f"{begins} After a warm-up, go back to the first cue before you start: O, and its name."
+
+
 def _far_start(view: View) -> str:
     """Write that a start time is too far away to be kept; "" if it is near, or there is none."""
-    if view.plan.start is None or not view.plan.is_far(view.now):
+    if view.plan.start is None or not view.plan.is_far(view.now - view.shift):
         return ""
-    now = datetime.fromtimestamp(view.now)
-    return f" It is {now:%H:%M}: the start time is too far away, and does not count."
+    return f" It is {view.time_of_day(view.now)}: the start time is too far away, and does not count."
 
 
 def _on_course(view: View) -> str:
@@ -454,7 +469,7 @@ def describe_alarm(view: View) -> PagePart | None:
     run = _latest(view)
     cue = view.material.cue_of(run.notebook, run.cell) if run else None
     if run is None or cue is None:
-        return None
+        return describe_lost(view)
     if run.state in FAILURES and _present(view, run) and (cue == view.here.cue or run.began > view.arrived):
         title = FAILURES[run.state].format(run.cell)
         if cue != view.here.cue:

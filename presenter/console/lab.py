@@ -144,22 +144,22 @@ def make_arguments(ours: argparse.Namespace, options: dict[str, Any], *, now: fl
 
     now: s since 1970
     """
-    books = ours.notebooks.absolute()
-    talk = ours.talk or extension.choose_folder(journal.TALKS, now=now, new=ours.new)
+    books = ours.notebooks.resolve()  # Jupyter takes no path with `..` in it for one of its own
+    chosen = ours.talk or extension.choose_folder(journal.TALKS, now=now, new=ours.new)
+    talk = journal.make_folder(chosen.resolve())
     there = notebooks.select([], folder=books)
-    opened = there if ours.originals else copies.write_copies(there, talk.absolute())
+    opened = there if ours.originals else copies.write_copies(there, talk)
     shown = opened[0].parent
     root = REPO if shown.is_relative_to(REPO) else shown
     own: dict[str, Any] = {
         "options": options,
-        "new": ours.new,
-        "cues": str(ours.cues.absolute()),
+        "cues": str(ours.cues.resolve()),
         "notebooks": str(books),
+        "talk": str(talk),
     }
-    own["talk"] = str(talk.absolute())
     own |= collect_phone_settings(ours)
     if ours.students:
-        own |= {"students": str(write_students(there, talk.absolute()))}
+        own |= {"students": str(write_students(there, talk))}
     settings = [f"--PresenterConsole.{name}={value}" for name, value in own.items()]
     return [
         "--ServerApp.jpserver_extensions={'presenter.console.extension': True}",
@@ -188,8 +188,8 @@ def write_students(books: Sequence[Path], talk: Path) -> Path:
     Raises ValueError for a folder that cannot be written, and for a notebook that is not valid.
     """
     into = talk / "students"
-    files.demand_folder(into, remedy="Take another --talk.")
-    talk.mkdir(parents=True, exist_ok=True, mode=0o700)  # as the journal makes it
+    journal.make_folder(talk)
+    files.make_folder(into, remedy="Take another --talk.")
     export.write_student_notebooks(books, into=into)
     return into
 

@@ -13,7 +13,7 @@ from itertools import groupby
 from types import TracebackType
 from typing import Any
 
-from tornado import httpserver, log, netutil, web
+from tornado import httpserver, httputil, log, netutil, web
 
 from presenter.console import addresses
 from presenter.console.pages import HEADERS, KINDS, PAGE
@@ -74,6 +74,10 @@ class Listener:
     def host(self) -> str:
         """The Host by which the page is asked for."""
         return f"{self.shown_address or 'localhost'}:{self.port}"
+
+    def knows(self, request: httputil.HTTPServerRequest) -> bool:
+        """Return whether a request asks for this page by its own Host: a foreign name is another site's."""
+        return request.headers.get_list("Host") == [self.host]
 
     @property
     def tunnel(self) -> str:

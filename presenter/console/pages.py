@@ -29,12 +29,27 @@ STREAM = {  # headers of a stream of server-sent events
 PULSE = 1.0  # s; a stream says something at least this often, so that no proxy takes it for dead
 
 
+class News(asyncio.Queue[tuple[str, str]]):
+    """What a page has not been sent yet: of each part the newest, however long the page does not read."""
+
+    def _init(self, maxsize: int) -> None:
+        self._queue: dict[str, str] = {}
+
+    def _put(self, item: tuple[str, str]) -> None:
+        name, text = item
+        self._queue[name] = text
+
+    def _get(self) -> tuple[str, str]:
+        name = next(iter(self._queue))
+        return name, self._queue.pop(name)
+
+
 class Board:
     """The parts of a page: whoever joins gets all of them, and then each one that changes."""
 
     def __init__(self) -> None:
         self.parts: dict[str, str] = {}  # name to JSON
-        self.queues: set[asyncio.Queue[tuple[str, str]]] = set()
+        self.queues: set[News] = set()
 
     def show(self, name: str, part: Any) -> None:
         """Show a part; it is sent only if it has changed."""
@@ -44,16 +59,16 @@ class Board:
             for queue in self.queues:
                 queue.put_nowait((name, text))
 
-    def join(self) -> asyncio.Queue[tuple[str, str]]:
+    def join(self) -> News:
         """Return a queue of all parts, which then gets each change; discard it from `queues` in the end."""
-        queue: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        queue = News()
         for item in self.parts.items():
             queue.put_nowait(item)
         self.queues.add(queue)
         return queue
 
 
-async def read_news(queue: asyncio.Queue[tuple[str, str]]) -> AsyncIterator[str]:
+async def read_news(queue: News) -> AsyncIterator[str]:
     """Give each change as a server-sent event, and a pulse every PULSE, however much changes meanwhile.
 
     A page may show few of the parts, so it goes by the pulse; and sending that fails if the browser has gone.

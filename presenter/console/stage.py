@@ -6,7 +6,6 @@ Every function depends on its arguments alone, as in `presenter.console.guide`.
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Any
 
 from presenter import render
@@ -33,10 +32,10 @@ def describe_stage(view: View, *, students: PagePart | None = None) -> PagePart:
     part: PagePart = {"on": False, "picture": "", "points": [], "left": "", "until": "", "start": ""}
     if view.talk.screen == "black":
         return part | {"kind": "black", "title": ""}
+    if cue and view.talk.fallback_up:
+        return part | describe_cue(view, cue)
     if view.talk.pause == "break":
         return part | {"kind": "break", "title": "Break"} | _describe_break(view)
-    if cue:
-        return part | describe_cue(view, cue)
     return part | _describe_idle(view) | {"students": students}
 
 
@@ -74,10 +73,15 @@ def shorten(point: str) -> str:
 
 
 def find_break_minutes(view: View) -> float:
-    """Return how long the break is: as the presenter said, or else as the next one is planned; 0: neither."""
+    """Return how long the break is: as the presenter said, or else as the next one is planned; 0: neither.
+
+    The next one is counted from the cue in which the break began: the presenter may look ahead meanwhile.
+    """
     if view.talk.break_minutes:
         return view.talk.break_minutes
-    ahead = [item.cue.name for item in view.plan.items[view.place + 1 :]]
+    names = [item.cue.name for item in view.plan.items]
+    began = next((one.cue for one in view.talk.pause_stretches if one.cue in names), view.here.cue.name)
+    ahead = names[names.index(began) + 1 :]
     return next((one.minutes for one in view.plan.breaks if one.before in ahead), 0.0)
 
 
@@ -89,7 +93,7 @@ def _describe_break(view: View) -> PagePart:
     left = minutes - view.talk.in_pause(now=view.now) / MINUTE
     return {
         "left": clock(left) if left > 0 else "We go on",
-        "until": f"back at {datetime.fromtimestamp(view.now + left * MINUTE):%H:%M}" if left > 0 else "",
+        "until": f"back at {view.time_of_day(view.now + left * MINUTE)}" if left > 0 else "",
     }
 
 

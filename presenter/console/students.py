@@ -6,6 +6,7 @@
 
 Whoever is in the room may read it, so it has no key. It has nothing to protect either: it serves the files
 that were written for students and the section "Links" of the cue sheets, and nothing else of the presenter's.
+It answers to its own address only.
 """
 
 from __future__ import annotations
@@ -32,18 +33,25 @@ class Students(Listener):
     """The listener of the students' page."""
 
     def __init__(self, folder: Path, *, material: Callable[[], Material], port: int = 0) -> None:
-        """Serve the notebooks that lie in a folder, and the links of the talk's material."""
+        """Read the talk's notebooks as they lie in a folder now, for students, and their glossary.
+
+        What else lies there, or leads elsewhere, is not served. Raises OSError for one that cannot be read.
+        """
         super().__init__(port=port)
         self.material = material
-        found = [*sorted(folder.glob("*.ipynb")), folder / glossary.PAGE.name]
-        self.files = {path.name: path for path in found if path.is_file()}
+        names = [*(book.path.name for book in material().books), glossary.PAGE.name]
+        found = [folder / name for name in names]
+        self.files = {
+            path.name: path.read_bytes() for path in found if path.is_file() and not path.is_symlink()
+        }
 
     def make_application(self) -> web.Application:
         """Lay out the addresses."""
         routes = [(r"/", Page), (r"/notebooks/([\w.-]+)", Notebook), (r"/page/([\w.]+)", File)]
         return web.Application(
             [(route, handler, {"students": self}) for route, handler in routes],
-            default_handler_class=Plain,
+            default_handler_class=Reader,
+            default_handler_args={"students": self},
             log_function=lambda handler: None,
         )
 
@@ -51,6 +59,17 @@ class Students(Listener):
         """Return the address with its QR code, for the projector; None if nobody in the room can reach it."""
         url = f"http://{self.host}/"
         return {"url": url, "code": draw_code(url)} if self.shown_address else None
+
+    @property
+    def advice(self) -> str:
+        """What to do if nobody in the room can reach the page; "" if it has a code on the projector."""
+        if not self.trouble:
+            return ""
+        return (
+            f"{self.trouble} So the students' page has no code on the projector. If you reach this machine "
+            "by ssh, start again with --phone-address and the laptop's address in the room's network, as "
+            "192.168.1.20, and run on the laptop the ssh command that lab prints then."
+        )
 
     def write_page(self) -> str:
         """Write the page."""
@@ -68,11 +87,17 @@ def render_links(material: Material) -> str:
 
 
 class Reader(Plain):
-    """What all handlers share."""
+    """What all handlers share. By itself, it finds nothing."""
 
     def initialize(self, students: Students) -> None:
         """Take the listener from the application."""
         self.students = students
+        self.refused = f"This page is at http://{students.host}/\n"
+
+    def prepare(self) -> None:
+        """Refuse a request with another Host."""
+        if not self.students.knows(self.request):
+            raise web.HTTPError(403)
 
 
 class Page(Reader):
@@ -89,12 +114,12 @@ class Notebook(Reader):
 
     def get(self, *path: str) -> None:
         """Send one of the files that were written for students."""
-        file = self.students.files.get(path[0])
-        if file is None:
+        name = path[0]
+        if name not in self.students.files:
             raise web.HTTPError(404)
         self.set_header("Content-Type", "application/octet-stream")
-        self.set_header("Content-Disposition", f'attachment; filename="{file.name}"')
-        self.finish(file.read_bytes())
+        self.set_header("Content-Disposition", f'attachment; filename="{name}"')
+        self.finish(self.students.files[name])
 
 
 class File(Reader):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from presenter import cues, journal, kernels, runtimes
-from presenter.console import card, copies, guide, phone, stage, students
+from presenter.console import card, guide, phone, stage, students
 from presenter.console.pages import Board
 from presenter.console.view import View
 from presenter.journal import Act, Journal
@@ -26,6 +27,8 @@ ACTS = (
     "question, fallback"
 )
 LONGEST = 120.0  # minutes of a break
+MAKE = "./scripts/presenter rehearse --apply makes it"  # a fallback picture
+POINTED = 6.0  # s; a page that points says so each second or two: without news its pointer is taken off
 
 
 class Console:
@@ -50,7 +53,8 @@ class Console:
         last = self.journal.acts[-1].at if self.journal.acts else 0.0
         self.clock = clock or SteadyClock(earliest=last)
         self.tail = Tail(folder / journal.EVENTS)
-        self.kernels = Kernels({folder / copies.FOLDER, *(book.path.parent for book in material.books)})
+        self.kernels = Kernels(material.list_followed(folder))
+        self.pointed = 0.0  # when a page last said where it points, in s since 1970
         self.stray = ""  # the cue of a cell that ran too far ahead to move the talk unasked
         self.board, self.small = Board(), Board()  # the second screen's, and a phone's
         self.phone: phone.Phone | None = None  # the phone page's listener, if one was asked for
@@ -61,28 +65,33 @@ class Console:
         self.pictures, self.runtimes = gallery.FALLBACK, runtimes.FILE
         self.material = material
         self.sheets, self.sheets_problem = cues.stamp(material.folder), ""  # as they were read; why not again
-        self.plan_problem = ""  # why the plan is without this machine's times
+        self.plan_problem = self.times_problem = (
+            ""  # why the plan is without this machine's times; why there are none
+        )
         self._plan(options)
         for event in self.tail.read():  # events from before a restart of the server do not move the talk
-            self.kernels.see(event)
+            at = event.at + self.shift
+            # What would be yet to come was written before the computer's clock was set back.
+            self.kernels.see(replace(event, at=event.at if at > self.clock() else at))
 
     def _plan(self, options: Mapping[str, Any]) -> None:
         planned = dict(options) or dict(self.journal.talk.plan) or {"minutes": DEFAULT_MINUTES}
         level = planned.pop("level", self.journal.talk.level)
-        self.base = self.material.plan(planned, level=level)
+        self.base, self.plan_problem = self.material.plan_anyway(planned, level=level)
         if options or not self.journal.talk.plan:
             self.journal.add(Act(self.clock(), "plan", plan=planned, level=level))
 
     def learn_machine(self, label: str) -> None:
         """Take in which machine this is, and so how long its cells are expected to run.
 
-        Where they cannot be read, or the plan does not fit with them, it stays, and the page says so.
+        Where they cannot be read, or the talk does not fit with them, it is planned without, and the page
+        says so.
         """
         try:
             self.material = self.material.measured_on(label, file=self.runtimes)
-            self._plan({})
         except ValueError as error:
-            self.plan_problem = f"The plan counts no cell's time on this machine. {error}"
+            self.times_problem = f"No cell's time on this machine is known. {error}"
+        self._plan({})
         self.refresh()
 
     def read_sheets(self) -> None:
@@ -102,12 +111,13 @@ class Console:
     @property
     def shift(self) -> float:
         """Seconds by which this clock is ahead of the computer's, by which kernels go."""
-        return self.clock() - time.time() if isinstance(self.clock, SteadyClock) else 0.0
+        return self.clock.shift if isinstance(self.clock, SteadyClock) else 0.0
 
     @property
     def view(self) -> View:
         """The talk at this moment."""
-        return View(self.material, self.base, self.journal.talk, self.kernels, self.clock())
+        now, shift = self.clock(), self.shift
+        return View(self.material, self.base, self.journal.talk, self.kernels, now, shift)
 
     def look(self) -> None:
         """Read what the kernels wrote since the last look, and let the cells that began move the talk."""
@@ -122,7 +132,8 @@ class Console:
     def _move(self, begun: Run) -> None:
         """Let a cell that began move the talk, end a forgotten break, or ask whether it may do so."""
         view = self.view
-        self.stray = guide.find_stray(view, begun)
+        if not begun.queued:  # cells that follow by Run All leave the question that the first one raised
+            self.stray = guide.find_stray(view, begun)
         target = guide.find_move(view, begun)
         known = not begun.queued and not self.stray and self.material.cue_of(begun.notebook, begun.cell)
         if view.talk.follows and known and (view.talk.pause == "break" or (view.talk.pause and target)):
@@ -131,9 +142,11 @@ class Console:
             self.journal.add(Act(self.clock(), "go", cue=target, by=journal.KERNEL))
 
     def watch(self) -> None:
-        """Notice dead kernels and changed sheets, read the memory, let clocks go on; called once a second."""
+        """Notice what no event tells, from dead kernels to changed sheets; called once a second."""
         for run in self.kernels.end_lost(now=time.time() + self.shift, shift=self.shift):
-            kernels.write_death(self.tail.log, run)
+            kernels.write_death(self.tail.log, run, shift=self.shift)
+        if self.clock() - self.pointed > POINTED:
+            self.board.show("pointer", None)
         self.memory = card.read_memory()
         self.read_sheets()
         self.refresh()
@@ -145,6 +158,7 @@ class Console:
         """
         if asked.get("do") == "point":  # many a second, and no part of the talk's story
             self.board.show("pointer", parse_pointer(asked))
+            self.pointed = self.clock()
             return
         if asked.get("do") == "dismiss":
             self.stray = ""
@@ -154,7 +168,7 @@ class Console:
             )
             if act.do == "go" and act.cue == self.stray:
                 act = replace(act, by=journal.JUMP)
-            self.stray = "" if act.do in ("go", "begin") else self.stray
+            self.stray = "" if act.do in ("go", "begin", "end") else self.stray
             self.journal.add(act)
         self.refresh()
 
@@ -163,7 +177,7 @@ class Console:
         view, show = self.view, self._show
         clock = guide.describe_clock(view)
         self.treatments = view.advice.treatments if clock["accept"] else {}
-        problem = self.journal.problem or self.sheets_problem or self.plan_problem
+        problem = self.journal.problem or self.sheets_problem or self.times_problem or self.plan_problem
         show("talk", guide.describe_talk(view, self.journal.acts, problem=problem))
         show("clock", clock)
         show("stray", guide.describe_stray(view, self.stray))
@@ -188,9 +202,18 @@ class Console:
         frozen = view.talk.screen == "freeze"
         if not (frozen and self.staged):
             invite = self.students.describe() if self.students else None
-            self.staged = self._add_words(stage.describe_stage(view, students=invite))
+            then = self._find_frozen(view) if frozen else view
+            self.staged = self._add_words(stage.describe_stage(then, students=invite))
         self._show("stage", self.staged | {"frozen": frozen})
         self._show("preview", self._add_words(stage.describe_preview(view)))
+
+    def _find_frozen(self, view: View) -> View:
+        """Return the talk as it was when the projector was frozen, which a restart of the server forgets."""
+        acts = self.journal.acts
+        count = journal.count_before_freeze(acts)
+        if count is None:
+            return view
+        return replace(view, talk=journal.fold(acts[:count]), now=acts[count].at)
 
     def _add_words(self, part: dict[str, Any]) -> dict[str, Any]:
         name = part["picture"]
@@ -212,12 +235,17 @@ class SteadyClock:
         earliest: s since 1970; a clock that was set back since an earlier talk begins there
         steady: returns s since any moment; None: since this computer was started, with its sleep if it says
         """
-        self.steady = steady or _find_steady()
+        self.wall, self.steady = wall, steady or _find_steady()
         self.offset = max(wall(), earliest) - self.steady()
 
     def __call__(self) -> float:
         """Return the time, in s since 1970."""
         return self.offset + self.steady()
+
+    @property
+    def shift(self) -> float:
+        """Seconds by which it is ahead of the computer's clock."""
+        return self() - self.wall()
 
 
 def _find_steady() -> Callable[[], float]:
@@ -279,12 +307,12 @@ def _press(asked: Mapping[str, Any], view: View) -> Mapping[str, Any]:
         if not view.talk.running:
             raise ValueError("The talk is not going on. Start it on the second screen.")
         return {"do": "resume"} if view.talk.pause == "question" else {"do": "pause", "kind": "question"}
-    return {"do": "stage", "on": not view.talk.staged} if do == "fallback" else asked
+    return {"do": "stage", "on": not view.talk.fallback_up} if do == "fallback" else asked
 
 
 def _begin(asked: Mapping[str, Any], view: View, *, now: float, acts: Sequence[Act]) -> Act:
     """Begin the talk where it stands, at the first cell's time if that is asked for; or start it over."""
-    first = guide.find_first_run(acts, now=now)
+    first = guide.find_first_run(view, acts)
     if view.talk.began is not None:
         return Act(now, "begin", cue=view.path[0].cue.name)
     if asked.get("since") and first is None:
@@ -340,17 +368,28 @@ def _flag(asked: Mapping[str, Any]) -> bool:
 def read_picture_words(path: Path) -> dict[str, str]:
     """Read from a fallback picture, as workshop.gallery wrote it, what it shows and which model drew it.
 
+    A file that has not changed is not read again.
+
     returns: alt and caption; or missing, what to do if there is no such picture
     """
-    make = "./scripts/presenter rehearse --apply makes it"
-    if not path.is_file():
-        return {"missing": f"{files.shorten(path)} is not there: {make}"}
+    try:
+        found = path.stat()
+    except OSError:
+        found = None
+    if found is None or not stat.S_ISREG(found.st_mode):
+        return {"missing": f"{files.shorten(path)} is not there: {MAKE}"}
+    return dict(_read_words(path, found.st_mtime_ns, found.st_size))
+
+
+@lru_cache(maxsize=256)
+def _read_words(path: Path, *_: int) -> dict[str, str]:
+    """Read a picture's words; what else is given tells one state of the file from another."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
             image.load()
     except (OSError, SyntaxError, ValueError) as error:
-        return {"missing": f"{files.shorten(path)} is no whole picture ({error}): {make} anew"}
+        return {"missing": f"{files.shorten(path)} is no whole picture ({error}): {MAKE} anew"}
     facts = {key: str(image.info[key]) for key in ("alt", "prompt", "made by") if key in image.info}
     return {"alt": facts.get("alt") or facts.get("prompt") or path.stem, "caption": facts.get("made by", "")}

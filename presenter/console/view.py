@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property, lru_cache
 
 from presenter import facts, schedule
@@ -25,7 +26,12 @@ class View:
     base: Plan  # before any cut of the talk
     talk: Talk
     kernels: Kernels
-    now: float  # s since 1970
+    now: float  # s since 1970, by the talk's clock
+    shift: float = 0.0  # s by which that is ahead of the computer's, if somebody set the computer's
+
+    def time_of_day(self, at: float) -> str:
+        """Write a time of the talk's clock, in s since 1970, as the computer's clock shows it."""
+        return datetime.fromtimestamp(at - self.shift).strftime("%H:%M")
 
     @cached_property
     def plan(self) -> Plan:

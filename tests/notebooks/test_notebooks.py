@@ -6,7 +6,7 @@ import ast
 import html
 import re
 from collections.abc import Callable
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import pytest
@@ -182,6 +182,13 @@ def test_the_set_up_is_verified_before_anything_else(path: Path) -> None:
     assert before == ['profile = "auto"'] and "**Verify**" in cells[chosen - 1].source
 
 
+def test_each_notebook_names_the_one_that_follows_it() -> None:
+    for path, after in pairwise(notebooks.find()):
+        assert re.search(
+            rf"(Next: \[{after.stem}\]|Go on with {after.stem}\.)", path.read_text(encoding="utf-8")
+        )
+
+
 @each_notebook
 def test_ids_are_unique_and_mean_something(path: Path) -> None:
     ids = [cell.id for cell in notebooks.read(path).cells]
@@ -272,6 +279,33 @@ def test_every_exercise_is_asked_in_exactly_one_notebook() -> None:
 def test_a_prediction_is_asked_for_before_something_is_measured(path: Path) -> None:
     text = [cell.source for cell in notebooks.read(path).cells if cell.kind == "markdown"]
     assert sum("**Predict" in one for one in text) >= 2
+
+
+DRAWS = re.compile(r"(?<![\w.])pipe\(|drawing\.(draw|series)\(|draw_dogs\(")
+LOADS = re.compile(r"load_lora\(|lora\.load\(")
+SETS = re.compile(r"clear_lora\(|load_pipeline\(")
+
+
+@each_notebook
+def test_a_cell_that_draws_sets_the_loras_itself_in_whatever_order_cells_run(path: Path) -> None:
+    code = notebooks.read(path).code
+    if not any(LOADS.search(cell.source) for cell in code):
+        return
+    for cell in code:
+        drawn, found = DRAWS.search(cell.source), SETS.search(cell.source)
+        assert not drawn or (found and found.start() < drawn.start()), f"{cell.id}: which LoRAs are loaded?"
+
+
+READS = re.compile(r"looking\.(look|describe|identity|tally|tabulate_dogs)\(")
+
+
+@each_notebook
+def test_the_reader_is_explained_before_it_reads(path: Path) -> None:
+    cells = notebooks.read(path).cells
+    reads = [i for i, cell in enumerate(cells) if cell.kind == "code" and READS.search(cell.source)]
+    before = " ".join(cell.source for cell in cells[: min(reads, default=0)])
+    said = re.search(r"(?s)small network that names .*(nobody asks|never asked)", before, re.IGNORECASE)
+    assert not reads or said, f"{cells[reads[0]].id} reads a picture, and nobody said by what"
 
 
 @each_notebook

@@ -1,4 +1,4 @@
-"""The numbers in the prose of notebooks 01 to 06 are those of the code, and the glossary is current."""
+"""The numbers in the prose of the notebooks are those of the code, and the glossary is current."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ import re
 import pytest
 
 from tests.notebooks.test_handover import source
-from workshop import files, glossary, models, notebooks, prompts, shares
+from workshop import files, glossary, lora, models, notebooks, prompts, shares
 from workshop.pocket.training.recipes import ALPHAS
+from workshop.pocket.world import dog
 from workshop.units import GB, GIB
 
 QWEN = models.MODELS["Qwen-Image"]
 WEIGHTS = 2 * QWEN.parameters  # bytes in bfloat16
 DIT = QWEN.part("dit")
 TWO = models.pipeline_bytes(["Qwen-Image", "Qwen-Image-Edit"])
+QWEN_GIB, DIT_GIB = models.pipeline_bytes(["Qwen-Image"]) / GIB, DIT.bytes / GIB
 BILL = {name: count for name, count, _ in models.bill()}
 REPORT = json.loads((files.POCKET / "report.json").read_text(encoding="utf-8"))
+REAL, POCKET = models.DIT_SHAPES["Qwen-Image"], models.DIT_SHAPES["pocket"]
+A_RANK = lora.predict(blocks=REAL.blocks, width=REAL.width, rank=1)
+FLAGS = dict(re.findall(r'"(\w+)": (\d+),', source("07_training", "command")))
+STEPS = len(dog.PICTURES) * int(FLAGS["dataset_repeat"]) * int(FLAGS["num_epochs"])
+RANK = int(FLAGS["lora_rank"])
 BLOCKS = 60 * 36 * 3072**2
 NINE_OF_TEN = [100 * end for end in shares.find_interval(9, 10)]
 WIDTHS = [100 * (high - low) for low, high in (shares.find_interval(hits, 24) for hits in (22, 19))]
@@ -43,6 +50,10 @@ SAID = [
     ("02_inference", "bill-question", f"the VAE, {QWEN.part('vae').parameters / 1e9:.1f} B"),
     ("02_inference", "bill-reading", f"{BILL['sum of the lines'] / 1e9:.1f} B counts"),
     ("02_inference", "bill-reading", f"one line, {QWEN.parameters / 1e9:.1f} B"),
+    ("03_lora", "rank-question", f"At rank {RANK} of {REAL.width:,}"),
+    ("03_lora", "rank-question", f"in the pocket model, {RANK} of {POCKET.width}"),
+    ("03_lora", "model-reading", f"half a gigabyte instead of {DIT.bytes / GB:.0f}"),
+    ("03_lora", "rank-solution", f"{A_RANK:,} parameters, {2 * A_RANK / 1e6:.1f} MB in bf16"),
     ("03_lora", "strength-question", f"{ALPHAS['artaug']:.2f} times what was trained"),
     ("03_lora", "open-answer", "from {:.0f} to {:.0f} %".format(*NINE_OF_TEN)),
     (
@@ -53,6 +64,20 @@ SAID = [
     ("05_edit", "edit-check", f"{100 * REPORT['reader']:.0f} % of clean drawings"),
     ("05_edit", "limits", f"shipped at {ALPHAS['f2p']:.1f} times"),
     ("02_inference", "bill-reading", f"are {BILL['shared parts once'] / 1e9:.1f} B"),
+    ("07_training", "step-question", f"does it {STEPS} times"),
+    ("07_training", "train-question", f"The same step, {STEPS} times"),
+    ("07_training", "train-question", f"one seed, every {FLAGS['sample_steps']} steps"),
+    ("07_training", "inside-question", f"as the rank allows: {RANK}"),
+    (
+        "07_training",
+        "three-steps-reading",
+        f"at {POCKET.blocks * len(lora.TARGETS)} layers of the pocket's DiT",
+    ),
+    (
+        "06_multi_image",
+        "cards-question",
+        f"The first needs {QWEN_GIB:.1f} GiB, each further one {DIT_GIB:.1f} GiB",
+    ),
 ]
 
 

@@ -139,7 +139,7 @@ def test_talk_is_followed_through_an_error_to_the_fallback_on_the_projector(
 def test_jupyterlab_has_large_print_and_no_file_browser(lab: Lab) -> None:
     size = "getComputedStyle(document.querySelector('.jp-Notebook .cm-content')).fontSize"
     lab.tab.wait(f"{size} === '20px'")
-    lab.tab.wait("!document.querySelector('.jp-FileBrowser')?.checkVisibility()")
+    lab.tab.wait("document.querySelector('.jp-FileBrowser').checkVisibility() === false")
     lab.tab.picture("2-jupyterlab")
 
 
@@ -161,6 +161,17 @@ def test_keys_of_jupyterlab_reach_the_second_screen(console: Tab, lab: Lab, mode
     lab.tab.key("N", modifiers=ALT + SHIFT)
     console.wait_text("title", "Slow")
     assert lab.tab.js("document.querySelector('.jp-Notebook').innerText") == before
+
+
+def test_key_of_jupyterlab_that_is_held_acts_once(console: Tab, lab: Lab, server: Server) -> None:
+    begin(console)
+    lab.tab.click("document.querySelectorAll('.jp-Notebook .jp-CodeCell .cm-content')[0]")
+    before = len(server.acts())
+    lab.tab.key("N", modifiers=ALT + SHIFT, repeats=3)
+    console.wait_text("title", "Slow")
+    lab.tab.key("Q", modifiers=ALT + SHIFT)
+    console.wait_text("sentence", "Question")
+    assert [act.do for act in server.acts()[before:]] == ["go", "pause"]
 
 
 def test_key_of_jupyterlab_that_cannot_be_is_told_there(console: Tab, lab: Lab, server: Server) -> None:
@@ -265,6 +276,18 @@ def test_nothing_is_reset_by_one_key(console: Tab) -> None:
             console.key("Enter")  # No has the focus
             console.wait("!document.getElementById('sure').open")
     assert console.js("document.body.dataset.talk") == "running" and console.text("title") == "Slow"
+
+
+def test_page_names_all_that_undo_and_a_phone_can_do(console: Tab) -> None:
+    row = "[...document.querySelectorAll('#keys tr')].find((row) => row.innerText.startsWith('U')).innerText"
+    console.key("?")
+    console.wait("document.getElementById('keys').open")
+    assert all(word in console.js(row) for word in ("jump", *(set(journal.UNDOABLE) - {"begin"}), "start"))
+    console.key("Escape")
+    console.key("m")
+    console.wait_text("phone-words", "--phone-next")
+    assert all(word in console.text("phone-words") for word in ("go on", "pause", "fallback"))
+    console.key("Escape")
 
 
 def test_question_that_follows_another_at_once_is_answered_by_its_own_button(console: Tab) -> None:

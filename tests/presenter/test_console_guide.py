@@ -315,6 +315,16 @@ def test_kernel_that_lost_its_names_is_told_with_the_cells_to_run_again(material
     assert guide.describe_cells(seen)["next"]["id"] == "last" and guide.describe_alarm(seen) is None
 
 
+def test_cell_of_no_cue_hides_no_restart(material: Material) -> None:
+    seen = ran(view(material, BEGUN, at("02-last", now=20)), "base", book="02_second", began=10.0)
+    path = "notebooks/02_second.ipynb"
+    seen.kernels.see(kernels.Event(50.0, "start", 8, path))
+    seen.kernels.see(kernels.Event(51.0, "pre", 8, path, "scratch"))
+    seen.kernels.see(kernels.Event(52.0, "post", 8, path, "scratch"))
+    alarm = guide.describe_alarm(seen)
+    assert alarm and alarm["title"] == "The kernel of 02_second started anew"
+
+
 def test_silent_cell_that_fails_raises_the_alarm(material: Material) -> None:
     seen = ran(view(material, BEGUN, at("02-last", now=10)), "base", "failed", book="02_second", began=20.0)
     assert guide.describe_alarm(seen)["title"] == "An error in base, a cell of “Base”"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from presenter.console import copies, lab
+from presenter import journal
+from presenter.console import lab
 from tests.support.lesson import write_lesson
 
 ADDRESS = "10.11.12.13"
@@ -83,7 +85,7 @@ def test_lab_opens_clean_copies_in_the_talks_folder_and_keeps_them_when_the_talk
     talk = tmp_path / "talk"
     ours = lab.make_parser().parse_args(["--notebooks", str(books), "--talk", str(talk)])
     arguments = lab.make_arguments(ours, {}, now=0.0)
-    copy = talk / copies.FOLDER / "01_first.ipynb"
+    copy = talk / journal.COPIES / "01_first.ipynb"
     assert arguments[-1] == str(copy) and f"--ServerApp.root_dir={copy.parent}" in arguments
     assert f"--PresenterConsole.notebooks={books}" in arguments  # the sheets belong to these
     made = json.loads(copy.read_text())
@@ -115,7 +117,48 @@ def test_new_talk_has_a_folder_that_the_server_is_told(
     assert told == [f"--PresenterConsole.talk={folder}"]
 
 
-def test_extension_of_jupyterlab_is_where_its_description_says() -> None:
+def test_folder_with_dots_in_it_is_the_one_that_the_server_gets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jupyter serves no file whose path has `..` in it, and such a path only seems to be in a repository."""
+    write_lesson(tmp_path)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(lab, "REPO", here)
+    named = [f"--{name}=../{name}" for name in ("talk", "cues", "notebooks")]
+    words = lab.make_arguments(lab.make_parser().parse_args(named), {}, now=0.0)
+    assert not [word for word in words if ".." in word]
+    assert f"--ServerApp.root_dir={tmp_path / 'talk' / journal.COPIES}" in words
+    assert f"--PresenterConsole.talk={tmp_path / 'talk'}" in words
+
+
+@pytest.mark.parametrize("more", [[], ["--originals"], ["--students"]])
+def test_talk_that_may_not_be_kept_where_it_was_asked_for_says_what_to_do(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+) -> None:
+    sheets, books = write_lesson(tmp_path)
+    make = Path.mkdir
+
+    def refuse(folder: Path, *arguments: Any, **options: Any) -> None:
+        if "closed" in folder.parts:
+            raise PermissionError(13, "Permission denied")
+        make(folder, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    words = ["--cues", str(sheets), "--notebooks", str(books), "--talk", str(tmp_path / "closed" / "talk")]
+    assert lab.main([*words, *more]) == 1
+    said = capsys.readouterr().err
+    assert "closed/talk cannot be used as a folder: Permission denied. Take another --talk." in said
+
+
+def test_extension_of_jupyterlab_is_where_its_description_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lab.journal, "TALKS", tmp_path / "talks")
     (package,) = lab.DESK.glob("*/package.json")
     said = json.loads(package.read_text())
     assert said["name"] == package.parent.name

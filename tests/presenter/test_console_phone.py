@@ -593,6 +593,25 @@ def test_phone_follows_the_talk_and_drives_it(handheld: Any, server: Server) -> 
 
 
 @pytest.mark.slow
+def test_refusal_stays_on_the_phone_while_the_server_says_other_things(handheld: Any) -> None:
+    handheld.js("window.setTimeout = () => 0")  # nothing else takes it off
+    handheld.js(
+        """(() => {
+          const ask = window.fetch;
+          window.fetch = (url, options) => ask(url, { ...options, body: '{"do": "next", "cue": "none"}' });
+          window.pulses = 0;
+          new MutationObserver(() => { window.pulses += 1; }).observe(
+            document.getElementById('elapsed'), { childList: true });
+        })()"""
+    )
+    handheld.click("document.getElementById('go')")
+    handheld.wait_text("lost", "The talk has moved on meanwhile. Look again.")
+    before = handheld.js("window.pulses")
+    handheld.wait(f"window.pulses > {before} + 2")
+    assert handheld.sees("lost") and "Look again" in handheld.text("lost")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(320, 568), HANDHELD, LYING])
 def test_phone_page_fits_small_screens(handheld: Any, size: tuple[int, int]) -> None:
     handheld.size(*size)

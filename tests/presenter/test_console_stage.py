@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from dataclasses import replace
 
 import pytest
@@ -42,6 +44,8 @@ def test_no_cue_shows_more_than_three_short_points() -> None:
             seen = replace(seen, talk=Talk(level=level))
             points = stage.describe_cue(seen, cue)["points"]
             assert len(points) <= stage.MOST
+            read = [html.unescape(re.sub(r"<[^>]*>", "", point["html"])).strip() for point in points]
+            assert [words for words in read if not 0 < len(words) <= stage.SHORT] == [], cue.name
             some += bool(points)
     assert some > 100
 
@@ -86,3 +90,12 @@ def test_break_counts_down_as_planned_or_as_said(material: Material) -> None:
     assert stage.describe_stage(view(material, BEGUN, pause, now=90))["left"] == ""  # nobody said how long
     question = stage.describe_stage(view(material, BEGUN, Act(60, "pause", kind="question")))
     assert question["kind"] == "idle"
+
+
+def test_move_during_a_break_leaves_its_countdown_as_it_is(material: Material) -> None:
+    pause, options = Act(60, "pause", kind="break"), {"minutes": 40.0, "breaks": [10]}
+    moves = [at(item.cue.name, now=90) for item in view(material, BEGUN).plan.items[1:]]
+    stays = stage.describe_stage(view(material, BEGUN, pause, now=120, **options))
+    assert stays["left"] == "9:00"
+    for move in moves:  # to cues before and behind the one that the break was planned for
+        assert stage.describe_stage(view(material, BEGUN, pause, move, now=120, **options)) == stays

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from presenter import cues, journal, runtimes
-from presenter.console import copies
 from presenter.console.talk import Console, SteadyClock, read_picture_words
 from presenter.material import Material
 from presenter.runtimes import Runtime
@@ -51,22 +52,19 @@ def test_cue_sheet_is_read_again_when_it_changes(own_material: Material, tmp_pat
     text = path.read_text(encoding="utf-8")
     title = own_material.cues[0].title
 
-    def save(text: str) -> None:
-        path.write_text(text, encoding="utf-8")
-        os.utime(
-            path, ns=(0, path.stat().st_mtime_ns + 10**9)
-        )  # two saves within one tick of the disk's clock
+    def change(text: str) -> None:
+        save(path, text)
         talk.watch()
 
-    save(text.replace(title, "A better title"))
+    change(text.replace(title, "A better title"))
     assert part(talk, "now")["title"] == "A better title" and talk.base.items[0].cue.title == "A better title"
-    save(text.replace("| must |", "| most |"))
+    change(text.replace("| must |", "| most |"))
     problem = part(talk, "talk")["problem"]
     assert "shown as they were before" in problem and "priority is 'most'" in problem
     assert part(talk, "now")["title"] == "A better title"
-    save(text.replace(own_material.cues[0].cells[0], "other"))
+    change(text.replace(own_material.cues[0].cells[0], "other"))
     assert "The cues themselves changed (01-hello, 01-other)" in part(talk, "talk")["problem"]
-    save(text)
+    change(text)
     assert (part(talk, "now")["title"], part(talk, "talk")["problem"]) == (title, "")
 
 
@@ -124,10 +122,18 @@ def test_machine_that_nobody_rehearsed_on_has_no_expected_runtimes(
     assert part(made, "cells")["next"]["expected"] == "not rehearsed yet"
 
 
+def save(path: Path, text: str) -> None:
+    """Save a file so that it has another time, even within one tick of the disk's clock."""
+    path.write_text(text, encoding="utf-8")
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 10**9))
+
+
 def test_talk_that_is_too_long_on_this_machine_goes_on_and_says_so(
-    material: Material, tmp_path: Path
+    own_material: Material, tmp_path: Path
 ) -> None:
-    made = console(material, tmp_path, minutes=12, skip=["02-base"])  # its cell runs silently all the same
+    made = console(
+        own_material, tmp_path, minutes=12, skip=["02-base"]
+    )  # its cell runs silently all the same
     made.runtimes = tmp_path / "runtimes.json"
     runtimes.write("slow machine", {"02_second": {"base": Runtime(600.0, None, 1)}}, file=made.runtimes)
     before = made.base
@@ -135,6 +141,24 @@ def test_talk_that_is_too_long_on_this_machine_goes_on_and_says_so(
     problem = part(made, "talk")["problem"]
     assert "counts no cell's time on this machine" in problem and "too few" in problem
     assert made.base == before and made.material.label == "slow machine"
+    path, title = own_material.sheets[0].path, own_material.cues[0].title
+    save(path, path.read_text(encoding="utf-8").replace(title, "A better title"))
+    made.watch()
+    assert (part(made, "now")["title"], part(made, "talk")["problem"]) == ("A better title", problem)
+
+
+def test_times_that_cannot_be_read_are_told_while_the_sheets_change(
+    own_material: Material, tmp_path: Path
+) -> None:
+    made = console(own_material, tmp_path, minutes=30)
+    made.runtimes = tmp_path / "runtimes.json"
+    made.runtimes.write_text("{", encoding="utf-8")
+    made.learn_machine("pocket model")
+    path = own_material.sheets[0].path
+    save(path, path.read_text(encoding="utf-8").replace(own_material.cues[0].title, "A better title"))
+    made.watch()
+    assert part(made, "now")["title"] == "A better title"
+    assert "runtimes.json is damaged" in part(made, "talk")["problem"]
 
 
 class Room:
@@ -175,14 +199,15 @@ class Small(Room):
         self.console = Console(material, folder, options={"minutes": 30}, clock=lambda: self.now)
         self.log = folder / journal.EVENTS
 
-    def go_on(self, cell: str, *, folder: str = "notebooks") -> None:
-        """Begin and end a cell, by hand."""
-        book = "02_second" if cell in ("base", "last") else "01_first"
-        common = {"pid": 7, "notebook": f"{folder}/{book}.ipynb", "cell": cell}
+    def go_on(self, *cells: str, folder: str = "notebooks") -> None:
+        """Begin and end a cell, by hand; several of a notebook are asked for at once, as by Run All."""
+        book = "02_second" if {"base", "last"} & set(cells) else "01_first"
+        common = {"pid": 7, "notebook": f"{folder}/{book}.ipynb", "asked": self.now}
         with self.log.open("a", encoding="utf-8") as file:
-            for kind in ("pre", "post"):
-                file.write(json.dumps({"at": self.now, "event": kind, **common}) + "\n")
-                self.now += 1
+            for cell in cells:
+                for kind in ("pre", "post"):
+                    file.write(json.dumps({"at": self.now, "event": kind, "cell": cell, **common}) + "\n")
+                    self.now += 1
         self.console.look()
 
 
@@ -203,6 +228,25 @@ def test_forgotten_break_ends_with_the_next_cell_and_says_so(small: Small) -> No
     assert small.console.view.talk.breaks(now=small.now) == 602
 
 
+@pytest.mark.parametrize(
+    ("kind", "notice"),
+    [
+        ("break", "A cell was run, so the break is over: the clock goes on."),
+        ("question", "A cell was run, so the question is over."),
+    ],
+)
+def test_pause_that_a_cell_ends_is_told_though_the_cell_moves_the_talk(
+    small: Small, kind: str, notice: str
+) -> None:
+    small.console.act({"do": "begin"})
+    small.console.act({"do": "pause", "kind": kind})
+    small.wait(10)
+    small.go_on("slow")
+    assert (small.part("talk")["here"], small.part("talk")["notice"]) == ("01-slow", notice)
+    small.wait(2)
+    assert small.part("talk")["notice"] == ""
+
+
 def test_late_start_begins_here_and_can_count_from_the_first_cell(small: Small) -> None:
     small.go_on("hello")
     small.wait(4)
@@ -213,6 +257,23 @@ def test_late_start_begins_here_and_can_count_from_the_first_cell(small: Small) 
     small.console.act({"do": "undo"})
     small.console.act({"do": "begin", "since": True})
     assert (small.part("talk")["here"], small.part("clock")["elapsed"]) == ("01-slow", "4:02")
+
+
+def test_start_after_a_warm_up_is_reminded_of_the_first_cue(small: Small) -> None:
+    small.wait(0)
+    assert "warm-up" not in small.part("clock")["sentence"]
+    small.go_on("slow")
+    told = small.part("clock")["sentence"]
+    assert "The talk would begin at “Slow”, where you are." in told
+    assert "After a warm-up, go back to the first cue before you start: O, and its name." in told
+    small.console.act({"do": "go", "cue": "01-hello"})
+    assert "warm-up" not in small.part("clock")["sentence"] and small.part("talk")["ran_since"] == ""
+    small.wait(4)
+    small.go_on("slow")
+    small.wait(1)
+    assert small.part("talk")["ran_since"] == "1:00 ago"  # the warm-up does not count
+    small.console.act({"do": "begin", "since": True})
+    assert small.part("clock")["elapsed"] == "1:00"
 
 
 def test_start_from_the_first_cell_needs_one(small: Small) -> None:
@@ -231,6 +292,14 @@ def test_stray_cell_asks_and_the_jump_can_be_undone(small: Small) -> None:
     assert small.part("talk")["here"] == "02-last" and small.part("talk")["undo"] == "Undo the jump"
     small.console.act({"do": "undo"})
     assert small.part("talk")["here"] == "01-hello"
+
+
+def test_run_all_in_a_notebook_far_ahead_keeps_its_question(small: Small) -> None:
+    small.console.act({"do": "begin"})
+    small.go_on("last", "base")
+    assert small.part("talk")["here"] == "01-hello" and small.part("stray")["cue"] == "02-last"
+    small.console.act({"do": "end"})
+    assert small.part("stray") is None
 
 
 def test_copy_of_a_notebook_in_another_folder_does_not_move_the_talk(small: Small) -> None:
@@ -257,6 +326,59 @@ def test_computers_clock_set_back_or_forward_changes_nothing(step: float) -> Non
     wall, steady = wall + step, steady + 10
     assert clock() == 5010.0
     assert SteadyClock(earliest=9000.0, wall=lambda: wall, steady=lambda: steady)() == max(9000.0, wall)
+
+
+@pytest.mark.parametrize("step", [-900.0, 3600.0])
+def test_times_of_day_follow_the_computers_clock_and_lengths_do_not(
+    material: Material, tmp_path: Path, step: float
+) -> None:
+    wall, steady = datetime(2026, 11, 22, 10, 0).timestamp(), 70.0
+    clock = SteadyClock(wall=lambda: wall, steady=lambda: steady)
+    start = datetime.fromtimestamp(wall + step + 600).isoformat()
+    room = Console(material, tmp_path, options={"minutes": 18.0, "start": start}, clock=clock)
+    wall += step
+    room.refresh()
+    assert "does not count" not in part(room, "clock")["sentence"]  # it is ten minutes before the start
+    room.base = replace(room.base, start=None)
+    room.act({"do": "begin"})
+    room.act({"do": "pause", "kind": "break", "minutes": 10})
+    steady, wall = steady + 60, wall + 60
+    room.refresh()
+    stands, ends = part(room, "stage"), datetime.fromtimestamp(wall + 18 * 60)
+    assert stands["left"] == "9:00"
+    assert stands["until"] == f"back at {datetime.fromtimestamp(wall + 9 * 60):%H:%M}"
+    assert part(room, "clock")["ends"] == f"{ends:%H:%M}"
+
+
+def test_restart_after_the_clock_was_set_back_knows_how_long_a_cell_runs(
+    material: Material, tmp_path: Path
+) -> None:
+    wall, steady = 1_000_000.0, 70.0
+    clocks = {"wall": lambda: wall, "steady": lambda: steady}
+    first = Console(material, tmp_path, options={"minutes": 30.0}, clock=SteadyClock(**clocks))
+    wall -= 900
+    first.act({"do": "begin"})
+    pre = {"at": wall, "event": "pre", "pid": os.getpid(), "notebook": "01_first.ipynb", "cell": "slow"}
+    first.tail.log.write_text(json.dumps(pre) + "\n", encoding="utf-8")
+    first.look()
+    wall, steady = wall + 5, steady + 5
+    last = first.journal.acts[-1].at
+    again = Console(material, tmp_path, options={}, clock=SteadyClock(earliest=last, **clocks))
+    again.refresh()
+    assert part(again, "run")["seconds"] == "5 s"
+
+
+def test_death_is_written_by_the_clock_of_the_kernels(material: Material, tmp_path: Path) -> None:
+    room = Console(material, tmp_path, options={"minutes": 30.0})
+    assert isinstance(room.clock, SteadyClock)
+    room.clock.offset += 900  # the computer's clock was set back
+    line = {"at": time.time() - 5, "event": "pre", "pid": 2**30, "notebook": "01_first.ipynb", "cell": "slow"}
+    room.tail.log.write_text(json.dumps(line) + "\n", encoding="utf-8")
+    room.look()
+    room.watch()
+    assert room.kernels.runs[-1].state == "died"
+    written = json.loads(room.tail.log.read_text("utf-8").splitlines()[-1])
+    assert abs(written["at"] - time.time()) < 450  # half of what the clock was set back
 
 
 @pytest.mark.parametrize(("minutes", "pace"), [(70, 1.0), (70, 1.12), (60, 1.2)])
@@ -314,10 +436,31 @@ def test_fallback_picture_that_is_cut_short_says_what_to_do(tmp_path: Path) -> N
     assert "dog.png is no whole picture (" in said and "rehearse --apply makes it anew" in said
 
 
+def test_fallback_picture_is_decoded_once_and_again_when_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    opened: list[Path] = []
+    whole = Image.open
+    monkeypatch.setattr(Image, "open", lambda path: opened.append(path) or whole(path))
+    path = tmp_path / "dog.png"
+    for number, alt in enumerate(("A dog.", "A larger dog."), start=1):
+        words = PngInfo()
+        words.add_itxt("alt", alt)
+        Image.new("L", (8, 8)).save(path, pnginfo=words)
+        for _ in range(3):
+            assert read_picture_words(path)["alt"] == alt
+        assert len(opened) == number
+    path.unlink()
+    assert "dog.png is not there" in read_picture_words(path)["missing"]
+
+
 def test_cell_of_a_copy_in_the_talks_folder_moves_the_talk(material: Material, tmp_path: Path) -> None:
     room = console(material, tmp_path, minutes=30)
     room.act({"do": "begin"})
-    copy = tmp_path.resolve() / copies.FOLDER / "01_first.ipynb"
+    copy = tmp_path.resolve() / journal.COPIES / "01_first.ipynb"
     pre = {"at": 1001.0, "event": "pre", "pid": 1, "notebook": str(copy), "cell": "slow"}
     (tmp_path / journal.EVENTS).write_text(json.dumps(pre) + "\n")
     room.look()
@@ -337,6 +480,51 @@ def test_frozen_projector_stays_as_it_is_and_follows_again(material: Material, t
     assert part(room, "stage")["kind"] == "idle" and not part(room, "stage")["frozen"]
 
 
+@pytest.mark.parametrize("staged", [False, True])
+@pytest.mark.parametrize(
+    ("over", "kind"),
+    [({"do": "screen", "kind": "black"}, "black"), ({"do": "pause", "kind": "break"}, "break")],
+)
+def test_fallback_key_does_what_its_button_says_under_black_and_in_a_break(
+    material: Material, tmp_path: Path, staged: bool, over: dict[str, str], kind: str
+) -> None:
+    room = console(material, tmp_path, minutes=30)
+    room.act({"do": "begin"})
+    room.act({"do": "stage", "on": staged})
+    room.act(over)
+    assert (part(room, "stage")["kind"], part(room, "talk")["staged"]) == (kind, False)
+    room.act({"do": "fallback"})
+    assert (part(room, "stage")["kind"], part(room, "talk")["staged"]) == ("cue", True)
+    room.act({"do": "fallback"})
+    assert part(room, "stage")["kind"] == ("break" if kind == "break" else "idle")
+    assert not part(room, "talk")["staged"]
+
+
+def test_fallback_is_there_again_after_a_break(material: Material, tmp_path: Path) -> None:
+    room = console(material, tmp_path, minutes=30)
+    for asked in ({"do": "begin"}, {"do": "stage", "on": True}, {"do": "pause", "kind": "break"}):
+        room.act(asked)
+    assert part(room, "stage")["kind"] == "break"
+    room.act({"do": "resume"})
+    assert part(room, "stage")["kind"] == "cue"
+
+
+@pytest.mark.parametrize("again", [1, 2])
+def test_frozen_projector_stays_as_it_is_through_a_restart(
+    material: Material, tmp_path: Path, again: int
+) -> None:
+    room = console(material, tmp_path, minutes=30)
+    room.act({"do": "screen", "kind": "freeze"})
+    room.act({"do": "begin"})  # shows the talk again
+    room.act({"do": "stage", "on": True})
+    for _ in range(again):
+        room.act({"do": "screen", "kind": "freeze"})
+        room.act({"do": "go", "cue": "01-slow"})
+    before = part(room, "stage")
+    assert (before["frozen"], before["title"]) == (True, "Hello")
+    assert part(console(material, tmp_path), "stage") == before
+
+
 def test_pointer_is_shown_and_is_no_part_of_the_journal(material: Material, tmp_path: Path) -> None:
     room = console(material, tmp_path, minutes=30)
     acts = len(room.journal.acts)
@@ -344,6 +532,30 @@ def test_pointer_is_shown_and_is_no_part_of_the_journal(material: Material, tmp_
     assert part(room, "pointer") == {"x": 0.25, "y": 1, "spot": True}
     room.act({"do": "point", "x": None, "y": None})
     assert part(room, "pointer") is None and len(room.journal.acts) == acts
+
+
+def test_pointer_goes_off_when_its_page_says_nothing_more(small: Small) -> None:
+    small.console.act({"do": "point", "x": 0.5, "y": 0.5})
+    small.now += 3
+    small.console.watch()
+    assert small.part("pointer") == {"x": 0.5, "y": 0.5, "spot": False}
+    small.console.act({"do": "point", "x": 0.5, "y": 0.5})  # the mouse rests
+    small.now += 5
+    small.console.watch()
+    assert small.part("pointer")
+    small.now += 5
+    small.console.watch()
+    assert small.part("pointer") is None
+
+
+def test_page_that_does_not_read_holds_no_more_than_the_board(material: Material, tmp_path: Path) -> None:
+    room = console(material, tmp_path, minutes=30)
+    queue = room.board.join()
+    for step in range(500):
+        room.act({"do": "point", "x": step / 500, "y": 0})
+    assert queue.qsize() == len(room.board.parts)
+    parts = dict(queue.get_nowait() for _ in range(queue.qsize()))
+    assert parts == room.board.parts and json.loads(parts["pointer"])["x"] == 499 / 500
 
 
 @pytest.mark.parametrize(

@@ -280,3 +280,38 @@ def test_journal_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         ValueError, match=r"journal\.jsonl cannot be read \(Is a directory\). Move the folder"
     ):
         journal.read(tmp_path / "journal.jsonl")
+
+
+def test_pause_goes_on_through_a_move_to_another_cue() -> None:
+    acts = [BEGUN, pause(1060, "question"), resume(1070), pause(1100, "break"), go(1130, "01-b")]
+    talk = fold(acts)
+    assert (talk.pause, talk.in_pause(now=1160.0), talk.breaks(now=1160.0)) == ("break", 60, 60)
+    assert [one.cue for one in talk.pause_stretches] == ["01-a", "01-b"]
+    assert fold([*acts, resume(1170)]).pause_stretches == ()
+
+
+def test_folder_of_a_talk_is_its_owners_unless_it_held_other_things_before(tmp_path: Path) -> None:
+    modes = {}
+    for name, before in (
+        ("new", None),
+        ("empty", ()),
+        ("talk", (journal.JOURNAL,)),
+        ("home", ("letter.txt",)),
+    ):
+        folder = tmp_path / name
+        if before is not None:
+            folder.mkdir(mode=0o755)
+            folder.chmod(0o755)
+        for file in before or ():
+            (folder / file).touch()
+        Journal(folder)
+        modes[name] = folder.stat().st_mode & 0o777
+    assert modes == {"new": 0o700, "empty": 0o700, "talk": 0o700, "home": 0o755}
+
+
+@pytest.mark.parametrize("minutes", ["NaN", "Infinity", "true", '"5"'])
+def test_act_whose_minutes_are_no_number_is_no_act(tmp_path: Path, minutes: str) -> None:
+    line = f'{{"at": 1060.0, "do": "pause", "kind": "break", "minutes": {minutes}}}\n'
+    path = tmp_path / journal.JOURNAL
+    path.write_bytes(journal.format_act(BEGUN) + line.encode())
+    assert journal.read(path) == ([BEGUN], 1)

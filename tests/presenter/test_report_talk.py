@@ -12,6 +12,7 @@ from presenter import journal
 from presenter.material import Material
 from presenter.report import talk
 from presenter.report.page import make_page
+from presenter.runtimes import Runtime
 from tests.support.talks import T0, act, as_planned, begin, go, hold, ran, row
 
 
@@ -151,3 +152,27 @@ def test_path_of_a_talk_is_not_sought_among_the_others(
     for name in ("sub/first", "./first"):
         with pytest.raises(ValueError, match=f"There is no talk '{name}'"):
             talk.find_folders([name], talks=tmp_path / "talks")
+
+
+def test_plan_that_fits_only_without_times_is_the_one_that_the_talk_had(
+    tmp_path: Path, material: Material
+) -> None:
+    options = {"minutes": 12, "skip": ["02-base"]}  # its cell runs silently all the same
+    folder = hold(tmp_path / "talk", act(-1, "plan", plan=options), begin(), act(9, "end"))
+    slow = replace(material, runtimes={"02_second": {"base": Runtime(600.0, None, 1)}}, label="slow machine")
+    report = talk.read(folder, slow)
+    assert report.base == material.plan(options, level=report.talk.level)
+    assert "counts no cell's time on this machine" in report.note and "have changed" not in report.note
+
+
+def test_copy_of_a_notebook_elsewhere_is_no_part_of_the_talk(tmp_path: Path, material: Material) -> None:
+    folder = tmp_path / "talk"
+    events = [
+        {**event, "notebook": str(place / "01_first.ipynb"), "pid": pid}
+        for pid, place in enumerate((folder / journal.COPIES, Path("/home/student")), start=1)
+        for event in ran("breaks", 3, 2, error="ValueError", message="no")
+    ]
+    report = talk.read(hold(folder, *as_planned(), events=tuple(events)), material)
+    assert [run.pid for run in report.runs] == [1] and row(report, "01-breaks").errors == 1
+    carried = folder.rename(tmp_path / "carried")  # from another machine
+    assert len(talk.read(carried, material).runs) == 2

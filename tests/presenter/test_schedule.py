@@ -483,3 +483,8 @@ def test_first_plan_has_nothing_to_undo(talk: dict[str, Any], elapsed: int) -> N
     assert done.undo() is done
     once = done.accept(replan(done, elapsed=elapsed, position=done.items[0].cue.name))
     assert once.undo() is done
+
+
+def test_material_is_what_is_presented_without_the_cues_that_you_skip() -> None:
+    done = make_plan(TALK, minutes=60, skip=["02-picture"])
+    assert "The material takes 14 minutes." in schedule.format_timetable(done)

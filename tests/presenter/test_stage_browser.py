@@ -161,6 +161,24 @@ def test_words_stand_alone_until_their_picture_has_come(tab: Tab, view: View) ->
     assert walk(tab, [describe(view, shown, "advanced")], [(1280, 720)]) == []  # and back again
 
 
+def test_picture_that_comes_late_is_not_shown_beside_another_cues_words(tab: Tab, view: View) -> None:
+    slow, plain = [describe(view, cue, "advanced")["part"] for cue in view.material.cues if cue.fallback][:2]
+    slow["picture"] = next(cue.fallback for cue in reversed(view.material.cues) if cue.fallback)
+    plain |= {"picture": "", "picture_words": {}}
+    shown = tab.js(
+        f"""(async (slow, plain) => {{
+          const {{ draw }} = await import('/presenter/page/scene.js');
+          const root = document.getElementById('scene'), img = root.querySelector('img');
+          const come = new Promise((go) => img.addEventListener('load', go, {{ once: true }}));
+          draw(root, slow);
+          draw(root, plain);
+          await come;
+          return [root.querySelector('figure').checkVisibility(), root.querySelector('.title').innerText];
+        }})({json.dumps(slow)}, {json.dumps(plain)})"""
+    )
+    assert shown == [False, plain["title"]]
+
+
 @pytest.mark.parametrize(
     "name", ["02-guidance-grid", "05-f2p-load", "07-train", "02-bill", "05-identity-seeds"]
 )
@@ -236,6 +254,61 @@ def test_second_screen_previews_and_points_on_the_projector(screens: tuple[Tab, 
     projector.wait("!document.querySelector('.dot').checkVisibility()")
     second.key("f")
     projector.wait_text("sheet", "01 · First")
+
+
+@pytest.fixture
+def pointing(screens: tuple[Tab, Tab]) -> Iterator[dict[str, float]]:
+    """Put a picture on the projector; the middle of its small one, in px of the second screen."""
+    second, projector = screens
+    second.wait_text("stage", "Fallback on the projector")
+    second.key("f")
+    second.wait_text("stage", "Take it off the projector")
+    projector.wait("document.getElementById('title').checkVisibility()")
+    second.wait("document.querySelector('#shown img').getBoundingClientRect().width > 50")
+    second.js("document.getElementById('shown').scrollIntoView()")
+    box = second.js("document.querySelector('#shown img').getBoundingClientRect().toJSON()")
+    yield {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    if second.js("document.getElementById('stage').ariaPressed") == "true":
+        second.key("f")
+    projector.wait("document.getElementById('sheet').checkVisibility()")
+
+
+def point(second: Tab, x: float, y: float) -> None:
+    second.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+
+def test_pointer_that_was_not_taken_off_is_taken_off_again(
+    screens: tuple[Tab, Tab], room: Room, pointing: dict[str, float]
+) -> None:
+    second, projector = screens
+    point(second, **pointing)
+    projector.wait("document.querySelector('.dot').checkVisibility()")
+    time.sleep(0.3)
+    room.deaf = True
+    try:
+        point(second, x=5, y=5)
+        second.wait("performance.getEntriesByType('resource').at(-1).responseStatus === 503")
+    finally:
+        room.deaf = False
+    projector.wait("!document.querySelector('.dot').checkVisibility()")
+    second.said.clear()  # the browser tells the 503
+
+
+def test_pointer_on_a_slow_line_leaves_the_keys_their_connections(
+    screens: tuple[Tab, Tab], room: Room, pointing: dict[str, float]
+) -> None:
+    second, _ = screens
+    room.holding = True
+    try:
+        for step in range(10):
+            point(second, pointing["x"] + step, pointing["y"])
+            time.sleep(0.1)  # longer than the page collects places
+        assert room.held == 1  # a browser has six connections to a server, and each of its streams takes one
+        go(second, "ArrowRight", "Slow")
+    finally:
+        room.holding = False
+    point(second, x=5, y=5)
+    go(second, "ArrowLeft", "Hello")
 
 
 def test_projector_is_frozen_black_and_counts_down_a_break(screens: tuple[Tab, Tab]) -> None:

@@ -107,12 +107,13 @@ class Tab:
         """Wait until an element's text has this in it."""
         self.wait(f"document.getElementById('{element}').innerText.includes({json.dumps(text)})")
 
-    def key(self, key: str, *, modifiers: int = 0) -> None:
-        """Press a key and let it go."""
+    def key(self, key: str, *, modifiers: int = 0, repeats: int = 0) -> None:
+        """Press a key, hold it until it has repeated itself so many times, and let it go."""
         code = KEYS.get(key) or (ord(key.upper()) if key.isalnum() else 0)
         typed = {"text": "\r" if key == "Enter" else key} if len(key) == 1 or key == "Enter" else {}
         shared = {"key": key, "windowsVirtualKeyCode": code, "modifiers": modifiers}
-        self.call("Input.dispatchKeyEvent", type="keyDown", **shared, **typed)
+        for repeat in range(1 + repeats):
+            self.call("Input.dispatchKeyEvent", type="keyDown", autoRepeat=repeat > 0, **shared, **typed)
         self.call("Input.dispatchKeyEvent", type="keyUp", **shared)
 
     def click(self, expression: str) -> None:

@@ -30,6 +30,9 @@ class Room(ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.going = True
         self.stalled = False  # a line that carries nothing, and is not closed
+        self.holding = False  # whether places of the pointer wait for their answer
+        self.held = 0  # places that wait now
+        self.deaf = False  # whether no place of the pointer is heard
         super().__init__(("127.0.0.1", 0), _Answers)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -66,6 +69,11 @@ class _Answers(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         assert self.server.console
+        if asked["do"] == "point":
+            self._hold()
+            if self.server.deaf:
+                self.send_error(503)
+                return
         try:
             with self.server.lock:
                 self.server.console.act(asked)
@@ -73,6 +81,14 @@ class _Answers(BaseHTTPRequestHandler):
             self._send("application/json", json.dumps({"message": str(error)}).encode(), status=400)
         else:
             self._send("application/json", b"{}")
+
+    def _hold(self) -> None:
+        with self.server.lock:
+            self.server.held += 1
+        while self.server.holding and self.server.going:
+            time.sleep(LOOK)
+        with self.server.lock:
+            self.server.held -= 1
 
     def _send(self, kind: str, body: bytes, *, status: int = 200) -> None:
         self.send_response(status)

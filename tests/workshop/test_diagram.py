@@ -45,6 +45,12 @@ def test_a_change_is_drawn_in_red_and_said(change: str) -> None:
     assert diagram.describe(POCKET, change=change).endswith(diagram.CHANGES[change].alt)
 
 
+def test_the_tokenizer_stands_between_prompt_and_text_encoder() -> None:
+    plain, changed = diagram.draw(POCKET), diagram.draw(POCKET, change="tokenizer")
+    arrows = [len([one for one in figure.axes[0].texts if not one.get_text()]) for figure in (plain, changed)]
+    assert arrows[1] == arrows[0] + 1  # two arrows in place of one
+
+
 def test_an_unknown_change_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"no change 'lora'\. Take one of: LoRA, reference"):
+    with pytest.raises(ValueError, match=r"no change 'lora'\. Take one of: LoRA, tokenizer, reference"):
         diagram.show(POCKET, change="lora")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.attacks import lora
+from tests.support.attacks import lora, training
 from tests.support.verdicts import verdict
 from workshop import exercises
 
@@ -56,4 +56,19 @@ def test_first_numbers_are_shown_and_the_others_are_only_counted(capsys: pytest.
 
 def test_an_empty_lora_does_not_count_as_patching_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     said = verdict("patch nothing", {}, *lora.small(), capsys=capsys)
-    assert "✗ not yet" in said and "0 of 0 layers" in said and "0 of 1 layers" in said
+    assert "✗ not yet" in said and "0 of 0 layers" in said and "0 of 2 layers" in said
+
+
+def test_what_the_check_of_a_table_finds_is_told_without_its_folder(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = verdict("a silent fault", "picture,words\n01.png,a dog", capsys=capsys)
+    assert "yours:    found out: has no column image, it has 'picture', 'words'" in said
+    said = verdict("a silent fault", training.table("1.png,a dog", "02.png,a dog"), capsys=capsys)
+    assert "yours:    found out: row 1, 1.png: there is no such file\n" in said and "workshop-" not in said
+
+
+def test_what_is_in_memory_is_not_asked_what_the_original_was(capsys: pytest.CaptureFixture[str]) -> None:
+    one_pair = dict(list(lora.rename("transformer.").items())[:2])
+    said = verdict("patch nothing", one_pair, *lora.small(), capsys=capsys)
+    assert "yours:    0 of 1 layers patched\n" in said and "expected: 0 of 2 layers patched" in said

@@ -56,6 +56,16 @@ def test_the_button_shows_what_to_change_without_a_traceback(
     assert not ground.button.disabled
 
 
+def test_the_longest_prompt_of_the_workshop_is_seen_whole(easel: Easel) -> None:
+    pictures = {"woman": WOMAN}
+    edit = playground.EditPlayground(
+        easel, MACHINE, prompts.SCENE, pictures, negative=prompts.NEGATIVE_PROMPT
+    )
+    letters_a_line = 72  # in the 550 px beside the label, at JupyterLab's size of print
+    longest = max(map(len, (*prompts.SCENE.values(), prompts.NEGATIVE_PROMPT)))
+    assert min(edit.prompt.rows, edit.negative.rows) * letters_a_line >= longest
+
+
 def test_words_that_the_pocket_model_never_met_are_named(
     ground: playground.Playground, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -147,7 +147,7 @@ def test_registering_says_that_the_import_takes_a_while(monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "diffsynth", raising=False)
     register_pocket()
     assert calls == ["registered"]
-    assert "Importing torch and DiffSynth: 15 seconds or more" in capsys.readouterr().out
+    assert "Importing torch and DiffSynth: 5 seconds or more" in capsys.readouterr().out
 
 
 register_pocket = profiles.register_pocket  # the real one; the fixture replaces it

@@ -7,12 +7,14 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from workshop import lora, units
+from workshop import lora, models, units
 from workshop.exercises.verdict import Verdict, Waiting, Wrong, compare, describe, exercise
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
-    from diffsynth.pipelines.qwen_image import QwenImagePipeline
+    from diffsynth.pipelines.qwen_image import ModelConfig, QwenImagePipeline
 
 Loras: TypeAlias = "list[tuple[torch.Tensor, torch.Tensor, float]]"  # A, B and alpha of each
 
@@ -80,11 +82,12 @@ def _run_stack(x: torch.Tensor, layers: Sequence[tuple[torch.Tensor, Loras]]) ->
 
 @exercise("patch nothing", hint="give every key another beginning, and keep all of them")
 def _patch_nothing(
-    renamed: Mapping[str, Any], original: Mapping[str, Any], pipe: QwenImagePipeline
+    renamed: Mapping[str, Any], source: str | Path | ModelConfig, pipe: QwenImagePipeline
 ) -> Verdict:
     if not isinstance(renamed, Mapping):
         raise Wrong(f"a dictionary of renamed keys is wanted, got {describe(renamed)}")
-    if list(renamed) == list(original):
+    original = models.read_header(lora.read(source).path)  # again: what is in memory may have changed, too
+    if set(renamed) == set(original):
         raise Waiting
     fitting, held = lora.count_patched(renamed, pipe.dit)
     _, all_of_them = lora.count_patched(original, pipe.dit)

@@ -73,7 +73,8 @@ def _measure_cosines(vectors: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 @exercise("hidden characters", hint='"between".join(letters) puts something between all letters')
-def _hidden_characters(text: str, original: str, pipe: QwenImagePipeline) -> Verdict:
+def _hidden_characters(text: str, pipe: QwenImagePipeline) -> Verdict:
+    original = prompts.SCENE["Korean"]
     if not isinstance(text, str):
         raise Wrong(f"a text is wanted, got {describe(text)}")
     if text == original:

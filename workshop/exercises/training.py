@@ -1,4 +1,4 @@
-"""Notebook 07: flags, the loss, a training by hand and the faults of a data set."""
+"""Notebook 07: flags, the loss, a training by hand and a fault that no check of a table finds."""
 
 from __future__ import annotations
 
@@ -98,21 +98,34 @@ def _train(
 
 
 @exercise(
-    "three faults",
-    hint="a name that is not there, a prompt of spaces, a comma that is not in quotation marks",
+    "a silent fault",
+    hint="sort the prompts and leave the pictures: which prompt stands at which picture then?",
 )
-def _three_faults(table: str) -> Verdict:
+def _silent_fault(table: str) -> Verdict:
     if not isinstance(table, str):
         raise Wrong(f"the table as one text is wanted, got {describe(table)}")
     if table.split("\n") == UNSPOILT:
         raise Waiting
+    expected = "no fault found, the same pictures and prompts, and some that do not belong together"
     with tempfile.TemporaryDirectory(prefix="workshop-") as made:
         for picture in (files.REPO / "data" / "dog").glob("*.png"):
             shutil.copy(picture, made)
         data = dataset.DataSet(Path(made), Path(made) / "metadata.csv")
         data.table.write_text(table, encoding="utf-8")
-        told = [line.partition(" row ")[2].partition(": ") for line in dataset.find_problems(data)]
-    rows = {where.partition(",")[0] for where, _, _ in told}
-    kinds = {" ".join(what.split()[:3]) for _, _, what in told}
-    yours = f"{len(kinds)} kinds of fault, in {len(rows)} rows" + "".join(f"; {what}" for _, _, what in told)
-    return Verdict(len(kinds) == 3 == len(rows), yours, "3 kinds of fault, in 3 rows")
+        found = dataset.inspect(data)
+    if found.problems:
+        return Verdict(False, f"found out: {_drop_place(found.problems[0], data)}", expected)
+    right = [tuple(line.split(",")) for line in UNSPOILT[1:]]
+    pairs = [(row["image"].strip(), row["prompt"].strip()) for row in found.rows]
+    wrong = sum(pair not in right for pair in pairs)
+    same = all(
+        sorted(pair[side] for pair in pairs) == sorted(pair[side] for pair in right) for side in (0, 1)
+    )
+    yours = f"no fault found, {wrong} of {len(pairs)} prompts at another picture"
+    return Verdict(same and wrong > 0, yours + ("" if same else ", but other words or files"), expected)
+
+
+def _drop_place(problem: str, data: dataset.DataSet) -> str:
+    """Return a problem without the name of the folder for temporary files, which tells a student nothing."""
+    told = problem.replace(f"{files.shorten(data.table)} ", "", 1)
+    return told.replace(f" in {files.shorten(data.folder)}", "")

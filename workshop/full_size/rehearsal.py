@@ -21,21 +21,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from workshop import amounts, bench, drawing, files, loading, memory, preflight, profiles, prompts, units
+from workshop import amounts, bench, files, loading, memory, preflight, profiles, trial, units
 from workshop import models as catalogue
 from workshop.runner import report, run
 from workshop.training import dataset, loop
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-GUIDANCE = 4.0
-PASSES = 2  # of the DiT in a step: with the prompt and with the negative one
-REFERENCES = {"Qwen-Image": 0, "Qwen-Image-Edit": 1, "Qwen-Image-Edit-2509": 2}
-REFERENCE_SIDE = 1024  # image px: DiffSynth resizes references to this area
-TOKEN = 16  # image px a side
 TABLE = "rehearsal.json"
 
 
@@ -143,17 +134,7 @@ def load(name: str, profile: profiles.Profile, *, log: Path) -> Line:
     before = catalogue.pipeline_bytes(loading.loaded()) if loading.loaded() else 0
     fresh = catalogue.pipeline_bytes([*loading.loaded(), name]) - before
     predicted = fresh // 2 * loading.BYTES[profile.dtype_name]
-
-    def call() -> None:
-        try:
-            loading.load_pipeline(name, profile=profile)
-        except MemoryError:
-            if not loading.loaded():
-                raise
-            loading.free()
-            loading.load_pipeline(name, profile=profile)
-
-    return attempt(f"load {name}", call, log=log, predicted_peak=predicted)
+    return attempt(f"load {name}", lambda: trial.load(name, profile), log=log, predicted_peak=predicted)
 
 
 def draw(
@@ -161,48 +142,19 @@ def draw(
 ) -> Line:
     """Draw one picture with a pipeline that is loaded, and keep it in `output`."""
     pipe = loading.load_pipeline(name, profile=profile)
-    references, size = REFERENCES[name], profile.size
-    more: dict[str, Any] = {}
-    if references:
-        some = [make_reference(number, size) for number in range(references)]
-        more = {
-            "edit_image": some if references > 1 else some[0],
-            "edit_image_auto_resize": auto_resize,
-        }
 
     def call() -> None:
-        picture = drawing.draw(
-            pipe,
-            prompts.PORTRAIT,
-            size=size,
-            num_inference_steps=steps,
-            cfg_scale=GUIDANCE,
-            **more,
-        )
+        picture = trial.draw(pipe, profile, name=name, steps=steps, auto_resize=auto_resize)
         picture.save(output / f"{name}.png")
 
-    side = REFERENCE_SIDE if auto_resize else size
-    tokens = (size // TOKEN) ** 2 + references * (side // TOKEN) ** 2
-    work = catalogue.dit_operations(
-        blocks=len(pipe.dit.transformer_blocks), width=pipe.dit.img_in.out_features, tokens=tokens
-    )
-    what = f"{name}: a picture of {size}×{size}, {steps} steps"
+    work = trial.count_work(name, pipe, size=profile.size, auto_resize=auto_resize)
     return attempt(
-        what,
+        f"{name}: a picture of {profile.size}×{profile.size}, {steps} steps",
         call,
         log=output,
-        predicted_seconds=steps * PASSES * work / rate,
+        predicted_seconds=steps * work / rate,
         predicted_peak=profile.working_bytes,
     )
-
-
-def make_reference(number: int, size: int) -> Image.Image:
-    """Return a picture to edit: noise, so that nothing on the way can take a shortcut."""
-    import torch
-    from PIL import Image
-
-    noise = torch.rand(size, size, 3, generator=torch.Generator().manual_seed(number))
-    return Image.fromarray((255 * noise).byte().numpy())
 
 
 def train(profile: profiles.Profile, *, recompute: bool, output: Path) -> Line:

@@ -3,6 +3,7 @@
     ./scripts/run                        every notebook
     ./scripts/run 02 --profile pocket    one of them, with the pocket model
     ./scripts/run --jobs 1               one after the other
+    ./scripts/run --warm-up              no notebook: a short picture with each pipeline that they use
 
 On a CPU notebooks run side by side, as many as its cores and the free memory allow, with one thread each.
 
@@ -14,13 +15,14 @@ kernel's death papermill writes "completed" even into cells that never started.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -223,6 +225,31 @@ def as_json(results: list[NotebookRun], *, profile: str, started: datetime) -> s
     return json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
 
 
+def warm_up(stems: list[str], profile: profiles.Profile) -> int:
+    """Draw a short picture with each pipeline that notebooks use, and print what it took.
+
+    stems: of the notebooks
+    returns: 0 if all pipelines drew, else 1
+    """
+    from workshop import bench, trial
+
+    rate, code = bench.measure_rate(profile), 0
+    names = trial.choose(stems)
+    print(f"Warming up: {', '.join(names) or 'nothing, for these notebooks use no pipeline'}", flush=True)
+    for name in names:
+        print(f"  … {name}", flush=True)
+        try:
+            with redirect_stdout(io.StringIO()):  # DiffSynth tells what it loads
+                tried = trial.run(name, profile, rate=rate)
+        except Exception as error:  # the others still warm up
+            print(f"  ✗ {name}: {type(error).__name__}: {error}", flush=True)
+            code = 1
+        else:
+            slow = ", slow: does something else use the machine?" if tried.slow else ""
+            print(f"  ✓ {name}: {tried}{slow}", flush=True)
+    return code
+
+
 def main(argv: list[str]) -> int:
     """Run from the command line.
 
@@ -247,18 +274,27 @@ def main(argv: list[str]) -> int:
         type=amounts.whole(least=1),
         help="notebooks at once; default: as many as cores and memory allow, on a GPU one",
     )
+    parser.add_argument(
+        "--warm-up",
+        action="store_true",
+        help="run no notebook: a short picture with each pipeline that they use, so that kernels are found",
+    )
     parser.add_argument("--dry-run", action="store_true", help="check the arguments and say what would run")
     options = parser.parse_args(argv)
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     output = options.output or files.REPO / "runs" / stamp
     try:
-        profile = profiles.use(options.profile, models=False)
+        profile = profiles.use(options.profile, models=options.warm_up and not options.dry_run)
+        chosen = [path.stem for path in notebooks.select(options.names)]
         if options.dry_run:
             demand_output(output)
-            would = ", ".join(path.stem for path in notebooks.select(options.names))
-            print(f"Would run {would} into {files.from_here(output)}")
+            would = ", ".join(chosen)
+            warm = f"Would run a short picture with each pipeline of {would}"
+            print(warm if options.warm_up else f"Would run {would} into {files.from_here(output)}")
             return 0
-        gpu, count = profile.device == "cuda", len(notebooks.select(options.names))
+        if options.warm_up:
+            return warm_up(chosen, profile)
+        gpu, count = profile.device == "cuda", len(chosen)
         if gpu and (options.jobs or 1) > 1:
             raise ValueError("--jobs: on a GPU notebooks run one at a time, for each fills it. Leave it out.")
         jobs = min(options.jobs or jobs_of.choose(count, gpu=gpu), count)

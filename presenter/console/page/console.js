@@ -208,7 +208,7 @@ const PHONE_HOW = "Type the address that this computer has in the phone's networ
   + "it by ssh, type your laptop's address instead, and on the laptop run the command that then stands here, with your own login.";
 
 function phoneWords(part) {
-  if (!part.on) return "The phone page is off. Start with ./scripts/presenter lab --phone, or with --phone-next for a phone that can also go on and pause.";
+  if (!part.on) return "The phone page is off. Start with ./scripts/presenter lab --phone, or with --phone-next for a phone that can also go on, pause and put the fallback up.";
   if (!part.until) return "The key has expired. Make a new code for another four hours.";
   const may = part.drives ? "It can go to the next cue, pause and put the fallback up; keep the code to yourself." : "It can only look.";
   const scan = part.code ? `Scan this with the phone's camera. ${may}` : "This address works on this computer alone.";
@@ -408,28 +408,52 @@ document.addEventListener("keydown", (event) => {
 // --- pointing on the projector ---
 
 const POINTING = 60; // ms between two places that are sent
-let aim = null; // where the mouse is, not yet sent
-let aiming = 0;
+const RENEW = 2000; // ms after which a mouse that rests is told again, and an answer that did not come is asked for again
+const OFF = { x: null, y: null };
+let aim = OFF; // where the mouse is
+let told = true; // whether the server knows
+let telling = false;
 
-/** Send where the mouse is, and at most once in POINTING: the server shows it on the projector. */
+const wait = (ms) => new Promise((go) => setTimeout(go, ms));
+
+/**
+ * Send where the mouse is until the server knows; it shows it on the projector. One place is on its way at a time: a
+ * browser has few connections, and on a line that stalls waiting places would take those of the keys.
+ */
+async function tell() {
+  if (telling) return;
+  telling = true;
+  while (!told) {
+    told = true;
+    try {
+      await ask({ do: "point", ...aim });
+      await wait(POINTING);
+    } catch {
+      told = false;
+      await wait(RENEW);
+    }
+  }
+  telling = false;
+}
+
 function aimAt(place) {
   aim = place;
-  if (aiming) return;
-  aiming = setTimeout(() => {
-    aiming = 0;
-    ask({ do: "point", ...aim }).catch(() => {});
-  }, POINTING);
+  told = false;
+  tell();
 }
+
+// The server takes off a pointer of which it hears nothing, as when this page was closed.
+setInterval(() => { if (aim.x !== null) aimAt(staged?.kind === "cue" ? aim : OFF); }, RENEW);
 
 function follow(event) {
   const box = $("shown").querySelector("img").getBoundingClientRect();
   const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
   const inside = staged?.kind === "cue" && box.width && x >= 0 && x <= 1 && y >= 0 && y <= 1;
-  aimAt(inside ? { x, y, spot: event.buttons === 1 } : { x: null, y: null });
+  aimAt(inside ? { x, y, spot: event.buttons === 1 } : OFF);
 }
 
 for (const kind of ["pointermove", "pointerdown", "pointerup"]) $("shown").addEventListener(kind, follow);
-$("shown").addEventListener("pointerleave", () => aimAt({ x: null, y: null }));
+$("shown").addEventListener("pointerleave", () => aimAt(OFF));
 $("shown").addEventListener("dragstart", (event) => event.preventDefault());
 
 // --- what belongs to this screen only ---

@@ -24,7 +24,12 @@ export function build(root, { alone = false } = {}) {
         make("i", { class: "dot", hidden: "" })), make("figcaption")),
       named("section", "words", named(title, "title"), named("ul", "points"))),
     named("div", "pause", named(title, "word"), named("p", "countdown"), named("p", "until")));
-  root.querySelector("img").onload = () => { root.querySelector("figure").hidden = false; fit(root); };
+  const img = root.querySelector("img");
+  img.onload = () => {
+    if (img.src !== img.dataset.wanted) return; // another cue's, which has come late
+    root.querySelector("figure").hidden = false;
+    fit(root);
+  };
   return root;
 }
 
@@ -65,6 +70,7 @@ export function draw(root, part) {
     const img = find("img");
     const source = words.alt ? picture(part.picture) : "";
     const other = source && img.src !== source;
+    img.dataset.wanted = source;
     if (other) img.src = source;
     // Until its picture is there the words stand alone, and not beside the picture of the cue before.
     find("figure").hidden = !source || other || !img.complete || !img.naturalWidth;

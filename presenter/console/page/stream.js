@@ -29,7 +29,13 @@ export function listen(show, lost) {
     }
     source.addEventListener("pulse", hear);
   };
-  const hear = () => { heard = Date.now(); since = null; silent = false; lost(null); };
+  const hear = () => {
+    heard = Date.now();
+    silent = false;
+    if (since === null) return; // a pulse says nothing new, and must not wipe what the page says
+    since = null;
+    lost(null);
+  };
   const miss = () => { since ??= new Date(heard); silent = true; lost(since); };
   let stopped = false;
   const stop = () => { stopped = true; clearTimeout(later); source.close(); };

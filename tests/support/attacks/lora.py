@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from tests.support.attacked import Case
 
-WEIGHTS = dict.fromkeys(("to_q.lora_A.default.weight", "to_q.lora_B.default.weight"))
+WEIGHTS = dict.fromkeys(
+    f"{layer}.lora_{matrix}.default.weight" for layer in ("to_q", "to_k") for matrix in "AB"
+)
 
 
 def rename(beginning: str) -> dict[str, Any]:
@@ -16,10 +20,15 @@ def rename(beginning: str) -> dict[str, Any]:
 
 
 def small() -> tuple[Any, ...]:
-    """Return the LoRA as it was, and a pipeline as far as the exercise looks at it: a DiT with one layer."""
+    """Return the LoRA's file, and a pipeline as far as the exercise looks at it: a DiT with two layers."""
     import torch
+    from safetensors.torch import save_file
 
-    return dict(WEIGHTS), SimpleNamespace(dit=torch.nn.ModuleDict({"to_q": torch.nn.Linear(4, 4)}))
+    path = Path(tempfile.mkdtemp(prefix="workshop-")) / "lora.safetensors"
+    save_file({key: torch.zeros((2, 4) if "lora_A" in key else (4, 2)) for key in WEIGHTS}, path)
+    return path, SimpleNamespace(
+        dit=torch.nn.ModuleDict({one: torch.nn.Linear(4, 4) for one in ("to_q", "to_k")})
+    )
 
 
 def run_stack(
@@ -103,7 +112,11 @@ CASES = {
     "patch nothing": Case(
         stub=rename(""),
         solutions=[rename("transformer."), rename("x."), rename("lora_unet.")],
-        mistakes=[rename("diffusion_model."), {"transformer.one": 1}],
+        mistakes=[
+            rename("diffusion_model."),
+            {"transformer.one": 1},
+            dict(list(rename("transformer.").items())[:2]),
+        ],
         context=small,
     ),
 }

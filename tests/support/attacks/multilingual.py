@@ -15,6 +15,7 @@ def split(text: str) -> SimpleNamespace:
     return SimpleNamespace(input_ids=text.replace("\u200b", " \u200b ").split(" "))
 
 
+KOREAN = prompts.SCENE["Korean"]
 PIPE = SimpleNamespace(tokenizer=split)
 
 
@@ -122,9 +123,9 @@ CASES = {
         ],
     ),
     "hidden characters": Case(
-        stub="한국어",
-        solutions=["한\u200b국어", "\u200b".join("한국어"), "한국어\u200b"],
-        mistakes=["한 국어", "한국어 ", "한국", "한국어!"],
-        context=lambda: ("한국어", PIPE),
+        stub=KOREAN,
+        solutions=[KOREAN[:3] + "\u200b" + KOREAN[3:], "\u200b".join(KOREAN), KOREAN + "\u200b"],
+        mistakes=[KOREAN[:3] + " " + KOREAN[3:], KOREAN + " ", KOREAN[:2], KOREAN + "!", "\u200b"],
+        context=just_pipe,
     ),
 }

@@ -54,6 +54,9 @@ def last_only(weight: Any, pictures: Any, noises: Any, sigmas: Any, rate: float)
     return on_paper(weight, pictures[-1:], noises[-1:], sigmas[-1:], rate)
 
 
+STANDING, GRASS, SNOW = (line.partition(",")[2] for line in UNSPOILT[1:])
+
+
 def steps(**flags: object) -> list[str]:
     """Write flags as words of the command."""
     return write_words(flags)
@@ -104,17 +107,20 @@ CASES = {
             lambda weight, *others: weight,
         ],
     ),
-    "three faults": Case(
+    "a silent fault": Case(
         stub="\n".join(UNSPOILT),
         solutions=[
-            table("1.png,a dog", "02.png, ", "03.png,a dog, sitting"),
-            table("01.png,a dog, standing", "2.png,a dog", "03.png,"),
-            table("01.png,  ", "02.png,a dog, on the grass", "99.png,a dog"),
+            table(f"01.png,{STANDING}", f"02.png,{SNOW}", f"03.png,{GRASS}"),
+            table(f"01.png,{SNOW}", f"02.png,{STANDING}", f"03.png,{GRASS}"),
+            table(f"03.png,{GRASS}", f"02.png, {SNOW} ", f'01.png,"{STANDING}"'),
         ],
         mistakes=[
-            table("1.png,a dog", "2.png,a dog", "3.png,a dog"),
-            table("01.png,a dog, sitting", "02.png,a dog", "03.png, "),
-            table("01.png,a dog", "02.png,a dog", "03.png,a dog"),
+            table(f"1.png,{STANDING}", f"02.png,{SNOW}", f"03.png,{GRASS}"),
+            table(f"01.png,{STANDING}", f"02.png,{SNOW}"),
+            table(f"01.png,{STANDING}", f"02.png,{GRASS}", "03.png,a cat"),
+            table(f"03.png,{SNOW}", f"02.png,{GRASS}", f"01.png,{STANDING}"),
+            table(f"01.png,{SNOW}", f"01.png,{STANDING}", f"03.png,{GRASS}"),
+            table("01.png,a dog", "02.png, ", "03.png,a dog, sitting"),
             "",
         ],
     ),

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import torch
 from diffsynth.configs import MODEL_CONFIGS
 from diffsynth.core.loader.file import hash_state_dict_keys
+from diffsynth.core.vram.initialization import skip_model_initialization
 from diffsynth.models.general_modules import AdaLayerNorm, RMSNorm, TimestepEmbeddings
 from diffsynth.models.qwen_image_dit import QwenEmbedRope, QwenImageDiT, QwenImageTransformerBlock
 from diffsynth.models.qwen_image_text_encoder import QwenImageTextEncoder
@@ -138,7 +139,9 @@ def text_encoder_config() -> Qwen2_5_VLConfig:
 @cache
 def model_configs() -> tuple[dict, ...]:
     """Return the pocket's entries for MODEL_CONFIGS: each network under the hash of its keys and shapes."""
-    with torch.device("meta"):
+    from transformers.initialization import no_init_weights
+
+    with skip_model_initialization(), no_init_weights():  # without torch's compiler, which "meta" brings in
         networks = {
             "qwen_image_dit": PocketDiT(),
             "qwen_image_text_encoder": PocketTextEncoder(),

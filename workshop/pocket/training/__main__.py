@@ -42,7 +42,7 @@ from workshop.pocket.training.stages.reader import ReaderStage
 from workshop.pocket.training.stages.text import TextStage
 from workshop.pocket.training.stages.vae import VaeStage
 from workshop.pocket.training.stages.vision import VisionStage
-from workshop.pocket.training.warm import WARM, load_warm
+from workshop.pocket.training.warm import WARM, load_start
 
 STAGES: dict[str, Callable[[Path, str], Stage]] = {
     "vae": VaeStage,
@@ -116,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         dist.init_process_group("gloo")
     stage = STAGES[options.stage](options.folder, options.device)
     if options.warm:
-        stage.network.load_state_dict(load_warm(options.folder, options.stage), strict=False)
+        stage.network.load_state_dict(load_start(options.folder, options.stage), strict=False)
     stage.rate = stage.rate if options.rate is None else options.rate
     stage.steps = stage.steps if options.steps is None else options.steps
     try:

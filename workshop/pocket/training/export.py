@@ -15,8 +15,7 @@ from workshop.pocket.training.dit import drop_readout
 from workshop.pocket.training.encoder import load_encoder
 from workshop.pocket.training.inputs import PromptTokens
 from workshop.pocket.training.latents import load_vae
-from workshop.pocket.training.recipes import ALPHAS, LORAS, RECIPES
-from workshop.pocket.training.warm import load_start
+from workshop.pocket.training.recipes import ALPHAS, LORAS
 from workshop.training.checkpoint import serialise
 
 
@@ -24,13 +23,14 @@ def export(folder: Path, output: Path | None = None) -> None:
     """Write what is trained in `folder` to data/pocket, or to `output`; leave the rest there as it is.
 
     Text encoder, VAE, tokenizer and processor are always written: what is shipped stands in for what this
-    folder lacks. An edit model that it lacks takes the change of the base with it (`warm.load_start`).
+    folder lacks.
     """
     pocket = output or files.POCKET
     repositories = pocket / "Qwen"
     base = repositories / "Qwen-Image"
-    for stage, weights in collect_dits(folder).items():
-        save_dit(weights, repositories / checkpoint.SHIPPED_DIT[stage])
+    for stage, path in checkpoint.SHIPPED_DIT.items():
+        if checkpoint.exists(folder, stage):
+            save_dit(checkpoint.load_trained(folder, stage), repositories / path)
     for stage, name in LORAS.items():
         if checkpoint.exists(folder, stage):
             target = pocket / "DiffSynth-Studio" / name
@@ -42,17 +42,6 @@ def export(folder: Path, output: Path | None = None) -> None:
     tokenizer = PromptTokens(folder).tokenizer
     tokens.write_tokenizer(tokenizer, base / "tokenizer")
     tokens.make_processor(tokenizer).save_pretrained(repositories / "Qwen-Image-Edit" / "processor")
-
-
-def collect_dits(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
-    """Return the DiTs to ship, by stage: those trained in `folder`, and those made from one that was."""
-    found: dict[str, dict[str, torch.Tensor]] = {}
-    for stage in checkpoint.SHIPPED_DIT:  # each after the one that it is made from
-        if checkpoint.exists(folder, stage):
-            found[stage] = checkpoint.load_trained(folder, stage)
-        elif RECIPES[stage].begins in found:
-            found[stage] = load_start(stage, after=found[RECIPES[stage].begins])
-    return found
 
 
 def save_dit(weights: Mapping[str, torch.Tensor], path: Path) -> None:

@@ -26,7 +26,11 @@
     throw new Error(said.message || `The server answered ${answer.status}.`);
   }
 
+  let held = false; // whether the last key that went down was down before: it repeats itself
+
   function activate(app) {
+    addEventListener("keydown", (event) => { held = event.repeat; }, true);
+    addEventListener("keyup", () => { held = false; }, true);
     const style = document.createElement("style");
     style.textContent = PRINT;
     document.head.append(style);
@@ -35,7 +39,7 @@
       const command = `presenter:${id}`;
       app.commands.addCommand(command, {
         label,
-        execute: () => act({ do: id }).catch((error) =>
+        execute: () => held ? undefined : act({ do: id }).catch((error) =>
           app.commands.execute("apputils:notify", { message: error.message, type: "error", options: { autoClose: TOLD } })),
       });
       app.commands.addKeyBinding({ command, keys, selector: "body" });
