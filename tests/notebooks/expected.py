@@ -37,6 +37,13 @@ PICTURES: dict[str, dict[str, int]] = {
     },
     "L01_noise_to_digits": {},
     "L02_how_many_steps": {"race-grid": 8, "lcm-pocket": 6, "invert-pocket": 3, "blur-table": 10},
+    "L03_making_it_listen": {
+        "zeros": 4,
+        "sweep-grid": 6,
+        "negative": 8,
+        "wording-table": 4,
+        "sizes-grid": 5,
+    },
     "07_training": {
         "before-dogs": 4,
         "after-dogs": 4,
@@ -65,6 +72,7 @@ PLOTS: dict[str, set[str]] = {
         "label",
     },
     "L02_how_many_steps": {"mixture-points", "ddim-clouds", "table-plot", "lcm-table", "race-plot"},
+    "L03_making_it_listen": {"overshoot", "words-maps"},
     "07_training": {"encode-all", "data-pictures", "train", "levels", "curve", "sweep-ranks"},
 }
 SAID = {  # what must be in a cell's output, word for word
@@ -138,6 +146,11 @@ SAID = {  # what must be in a cell's output, word for word
     ("L02_how_many_steps", "velocity-equal"): "mean difference 0.0",
     ("L02_how_many_steps", "lcm-pocket"): "1 calls: LCM and Euler are 0.00 levels apart",
     ("L02_how_many_steps", "timing"): "4 of 4 calls done",
+    ("L03_making_it_listen", "overshoot"): "w= 7.5: radius 1.30",
+    ("L03_making_it_listen", "identities"): "swapped              mock: True   identities: False",
+    ("L03_making_it_listen", "loop-equal"): "0 pixels differ, tolerance 0",
+    ("L03_making_it_listen", "flux-counted"): "w costs 10,229,760; SDXL's U-Net 2,567,463,684",
+    ("L03_making_it_listen", "sdxl-draw"): "is not on this machine. Its denoiser alone has 2,567,463,684",
     ("07_training", "data-check"): "0 faults in 5 rows",
     ("07_training", "steps-count"): "the real DiT, bf16: 235,929,600 numbers",
     ("07_training", "forward"): "equal to the bit: True",

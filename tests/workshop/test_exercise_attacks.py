@@ -22,6 +22,7 @@ from tests.support.attacks import (
     edit,
     how_many_steps,
     lora,
+    making_it_listen,
     multi_image,
     multilingual,
     noise_to_digits,
@@ -239,7 +240,16 @@ CASES: dict[str, Case] = {
 }
 
 
-for table in (lora, multilingual, edit, multi_image, training, noise_to_digits, how_many_steps):
+for table in (
+    lora,
+    multilingual,
+    edit,
+    multi_image,
+    training,
+    noise_to_digits,
+    how_many_steps,
+    making_it_listen,
+):
     CASES |= table.CASES
 
 
