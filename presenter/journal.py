@@ -36,6 +36,7 @@ from workshop.units import HOUR
 
 TALKS = REPO / "runs" / "talks"  # a folder each
 JOURNAL, EVENTS = "journal.jsonl", "events.jsonl"  # in a talk's folder: its acts, and its kernels' events
+COPIES = "notebooks"  # in a talk's folder: the clean copies of its notebooks
 ACTS = ("plan", "begin", "go", "pause", "resume", "cut", "stage", "screen", "level", "follow", "end", "undo")
 UNDOABLE = ("begin", "cut", "end")  # moving back undoes a move, and resuming a pause
 # By whom: a jump was caused by a cell, and the presenter agreed to it.
@@ -374,7 +375,7 @@ def _is_sound(act: Act) -> bool:
     numbers = {"at": (int, float), "since": (int, float), "minutes": (int, float)}
     kinds: dict[str, Any] = {name: type(value) for name, value in vars(plain).items()} | numbers
     fit = all(isinstance(value, kinds[name]) for name, value in vars(act).items())
-    times = (act.at, act.since)
+    times = (act.at, act.since, act.minutes)
     return fit and not any(isinstance(one, bool) or not math.isfinite(one) for one in times)
 
 

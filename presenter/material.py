@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from presenter import cues, runtimes, schedule
+from presenter import cues, journal, runtimes, schedule
 from presenter.cues import Cue, Sheet
 from presenter.runtimes import Runtime
 from presenter.schedule import Plan
@@ -74,6 +74,10 @@ class Material:
     def folder(self) -> Path:
         """The folder of the cue sheets."""
         return self.sheets[0].path.parent
+
+    def list_followed(self, talk: Path) -> set[Path]:
+        """List the folders whose notebooks make a talk: its own clean copies and the notebooks themselves."""
+        return {talk / journal.COPIES, *(book.path.parent for book in self.books)}
 
     def read_sheets(self) -> Material:
         """Return the same with the cue sheets as they are on disk now.

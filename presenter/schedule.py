@@ -341,9 +341,9 @@ def _explain_unknown(word: str, programme: Programme) -> str:
 
 
 def _check_settings(minutes: float, level: str, *, breaks: Sequence[float]) -> None:
-    if not all(0 < one <= DAY for one in (minutes, *breaks)):  # what is no number is in no range
+    if not all(amounts.is_number(one, least=0, most=DAY, above=True) for one in (minutes, *breaks)):
         most = f"at most {DAY:,}"
-        raise ValueError(f"Minutes must be above 0, {most}, got {minutes:g} and breaks of {list(breaks)}.")
+        raise ValueError(f"Minutes must be above 0, {most}, got {minutes!r} and breaks of {list(breaks)}.")
     if level not in cues.LEVELS:
         raise ValueError(f"There is no level {level!r}. These are: {', '.join(cues.LEVELS)}.")
 

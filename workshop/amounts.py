@@ -1,4 +1,4 @@
-"""Numbers that a user gives on a command line: finite and in range, or refused by name.
+"""Numbers that a user gives on a command line, on a page or in a setting: finite and in range, or refused.
 
 parser.add_argument("--steps", type=amounts.whole(least=1))
 """
@@ -56,6 +56,19 @@ def decimal(
         return value
 
     return number
+
+
+def is_number(value: object, *, least: float, most: float, above: bool = False) -> bool:
+    """Return whether a value, as JSON or a setting has it, is a finite number from `least` to `most`.
+
+    True and False are none. above: the number must be more than `least`
+
+    >>> [is_number(one, least=0, most=1) for one in (0.5, 2, True, "0.5", math.nan)]
+    [True, False, False, False, False]
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return least <= value <= most and not (above and value == least)
 
 
 def _range(least: float, most: float | None) -> str:

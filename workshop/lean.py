@@ -2,8 +2,9 @@
 
 DiffSynth and transformers import them for flex attention, sharded weights, tables of training data and losses
 of detectors. `import_diffsynth` puts stand-ins in their place while DiffSynth is imported, and takes them
-away again. Whoever imports one of these modules later gets the real one, and whoever calls what DiffSynth or
-transformers took from a stand-in gets the real function, which is imported at that call.
+away again. Whoever imports one of these modules later, or reads it as an attribute of its package, as PEFT
+does in a training, gets the real one; and whoever calls what DiffSynth or transformers took from a stand-in
+gets the real function, which is imported at that call.
 """
 
 from __future__ import annotations
@@ -146,6 +147,20 @@ def _stand_in(names: Sequence[str]) -> Iterator[None]:
                 del sys.modules[name]
                 parent, _, child = name.rpartition(".")
                 vars(sys.modules.get(parent, module)).pop(child, None)
+        for parent in {name.rpartition(".")[0] for name in names} & set(sys.modules):
+            _offer(sys.modules[parent], names)
+
+
+def _offer(parent: ModuleType, names: Sequence[str]) -> None:
+    """Let a package import those of the modules that are in it when somebody reads them as its attributes."""
+
+    def read(child: str) -> ModuleType:
+        name = f"{parent.__name__}.{child}"
+        if name in names:
+            return importlib.import_module(name)
+        raise AttributeError(f"module {parent.__name__!r} has no attribute {child!r}")
+
+    vars(parent).setdefault("__getattr__", read)  # torch itself has one
 
 
 def _resolve(value: object) -> object:

@@ -10,8 +10,6 @@ from typing import Any
 from presenter import journal
 from workshop import files, glossary, notebooks
 
-FOLDER = "notebooks"  # in the talk's folder
-
 
 def write_copies(books: Sequence[Path], talk: Path) -> list[Path]:
     """Write the notebooks without their outputs into the talk's folder, and return the copies.
@@ -20,7 +18,7 @@ def write_copies(books: Sequence[Path], talk: Path) -> list[Path]:
 
     Raises ValueError for a folder that cannot be written, and for a notebook that cannot be read.
     """
-    into = talk / FOLDER
+    into = talk / journal.COPIES
     journal.make_folder(talk)
     files.make_folder(into, remedy="Take another --talk.")
     copies = [into / path.name for path in books]

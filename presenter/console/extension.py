@@ -110,6 +110,8 @@ class PresenterConsole(ExtensionApp):
             watch.start()
         self.log.info(describe_addresses(serverapp.public_url))
         self.console.learn_machine(await asyncio.get_running_loop().run_in_executor(None, _name_machine))
+        if problem := self.console.times_problem or self.console.plan_problem:
+            self.log.warning("%s", problem)
 
     def _open_phone(self) -> None:
         """Open the phone page, and say on the console how to get there; without it the talk goes on."""

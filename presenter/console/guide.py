@@ -490,7 +490,9 @@ def _is_late(view: View, run: Run) -> bool:
 
 def describe_lost(view: View) -> PagePart | None:
     """Return the alarm about a kernel that started anew without names that are needed; None if it has all."""
-    again = find_again(view)
+    again, ahead = find_again(view), find_ahead(view)
+    if ahead and ahead[1] in view.kernels.lost(ahead[0]):  # of the current cue, which has run before
+        again = [*again, ahead]
     if not again or not {cell for _, cell in again} & view.kernels.lost(again[0][0]):
         return None
     book = again[0][0]

@@ -153,7 +153,6 @@ def make_arguments(ours: argparse.Namespace, options: dict[str, Any], *, now: fl
     root = REPO if shown.is_relative_to(REPO) else shown
     own: dict[str, Any] = {
         "options": options,
-        "new": ours.new,
         "cues": str(ours.cues.resolve()),
         "notebooks": str(books),
         "talk": str(talk),

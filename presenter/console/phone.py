@@ -19,7 +19,7 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -202,10 +202,6 @@ class Keyed(Plain):
         own = origin == f"http://{self.phone.host}" or (origin is None and asked.method != "POST")
         if not (self.phone.opens(key) and self.phone.knows(asked) and own):
             raise web.HTTPError(403)
-
-    def get(self, *_: str) -> Awaitable[None] | None:
-        """Find nothing: every address that exists has a handler of its own."""
-        raise web.HTTPError(404)
 
 
 class KeyedPage(Keyed):

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from presenter import cues, journal, kernels, runtimes
-from presenter.console import card, copies, guide, phone, stage, students
+from presenter.console import card, guide, phone, stage, students
 from presenter.console.pages import Board
 from presenter.console.view import View
 from presenter.journal import Act, Journal
 from presenter.kernels import Kernels, Run, Tail
 from presenter.material import Material
 from presenter.schedule import DEFAULT_MINUTES, FULL
-from workshop import files, gallery
+from workshop import amounts, files, gallery
 from workshop.memory import Reading
 
 # What a page can ask for.
@@ -53,7 +53,7 @@ class Console:
         last = self.journal.acts[-1].at if self.journal.acts else 0.0
         self.clock = clock or SteadyClock(earliest=last)
         self.tail = Tail(folder / journal.EVENTS)
-        self.kernels = Kernels({folder / copies.FOLDER, *(book.path.parent for book in material.books)})
+        self.kernels = Kernels(material.list_followed(folder))
         self.pointed = 0.0  # when a page last said where it points, in s since 1970
         self.stray = ""  # the cue of a cell that ran too far ahead to move the talk unasked
         self.board, self.small = Board(), Board()  # the second screen's, and a phone's
@@ -337,7 +337,7 @@ def _one_of(asked: Mapping[str, Any], key: str, values: Sequence[str]) -> str:
 def _minutes(asked: Mapping[str, Any]) -> float:
     """Return a break's minutes; 0.0 if none are given."""
     minutes = asked.get("minutes", 0)
-    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 <= minutes <= LONGEST:
+    if not amounts.is_number(minutes, least=0, most=LONGEST):
         raise ValueError(f"minutes is {minutes!r}. A break takes up to {LONGEST:g} minutes; 0: as planned.")
     return float(minutes)
 
@@ -353,9 +353,8 @@ def parse_pointer(asked: Mapping[str, Any]) -> dict[str, Any] | None:
     x, y = asked.get("x"), asked.get("y")
     if x is None and y is None:
         return None
-    for share in (x, y):
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-            raise ValueError(f"x and y are {x!r} and {y!r}. Both must be from 0 to 1, or null.")
+    if not all(amounts.is_number(share, least=0, most=1) for share in (x, y)):
+        raise ValueError(f"x and y are {x!r} and {y!r}. Both must be from 0 to 1, or null.")
     return {"x": x, "y": y, "spot": asked.get("spot") is True}
 
 

@@ -204,7 +204,7 @@ def read(folder: Path, material: Material) -> TalkReport:
     talk = journal.fold(acts)
     if talk.began is None:
         raise ValueError(f"The talk {folder.name} never began. Begin it with Start on the presenter's page.")
-    kernels = _read_kernels(folder / journal.EVENTS)
+    kernels = _read_kernels(folder, material)
     ended = talk.ended or _find_last_sign(acts, kernels, since=talk.began)
     kernels.end_lost(now=ended)
     base, note = _make_first_plan(talk, material)
@@ -226,11 +226,15 @@ def _drop_undone(acts: Sequence[Act]) -> list[Act]:
     return valid
 
 
-def _read_kernels(log: Path) -> Kernels:
-    tail, kernels = Tail(log), Kernels()
-    while events := tail.read():
-        for event in events:
-            kernels.see(event)
+def _read_kernels(folder: Path, material: Material) -> Kernels:
+    """Read what the talk's own notebooks did; of a talk from another machine, what all did."""
+    for kernels in (Kernels(material.list_followed(folder)), Kernels()):
+        tail = Tail(folder / journal.EVENTS)
+        while events := tail.read():
+            for event in events:
+                kernels.see(event)
+        if kernels.runs:
+            break
     return kernels
 
 

@@ -278,6 +278,18 @@ def test_nothing_is_reset_by_one_key(console: Tab) -> None:
     assert console.js("document.body.dataset.talk") == "running" and console.text("title") == "Slow"
 
 
+def test_page_names_all_that_undo_and_a_phone_can_do(console: Tab) -> None:
+    row = "[...document.querySelectorAll('#keys tr')].find((row) => row.innerText.startsWith('U')).innerText"
+    console.key("?")
+    console.wait("document.getElementById('keys').open")
+    assert all(word in console.js(row) for word in ("jump", *(set(journal.UNDOABLE) - {"begin"}), "start"))
+    console.key("Escape")
+    console.key("m")
+    console.wait_text("phone-words", "--phone-next")
+    assert all(word in console.text("phone-words") for word in ("go on", "pause", "fallback"))
+    console.key("Escape")
+
+
 def test_question_that_follows_another_at_once_is_answered_by_its_own_button(console: Tab) -> None:
     begin(console)
     console.key("e")

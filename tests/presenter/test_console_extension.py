@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from presenter import journal
+from presenter import journal, runtimes
 from presenter.console import extension
 from presenter.journal import Act
+from presenter.runtimes import Runtime
+from tests.support.server import PATIENCE, Server
 from workshop.files import REPO
 
 
@@ -25,3 +28,19 @@ def test_folder_of_a_talk_is_the_one_that_goes_on(tmp_path: Path) -> None:
 def test_server_starts_without_what_takes_long_to_import(heavy: str) -> None:
     program = f"import sys, presenter.console.extension; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=REPO).returncode == 0
+
+
+def test_talk_of_a_fraction_of_a_minute_that_is_too_short_here_starts_and_says_so(tmp_path: Path) -> None:
+    server = Server(tmp_path, words=("--minutes", "12.5", "--skip", "02-base"))  # its cell runs silently
+    slow = {"02_second": {"base": Runtime(600.0, None, 1)}}
+    runtimes.write(runtimes.name_machine(), slow, file=tmp_path / "runtimes.json")
+    server.start()
+    try:
+        limit = time.monotonic() + PATIENCE
+        told = "The plan counts no cell's time on this machine. 12.5 minutes are "
+        while told not in (log := server.log.read_text(encoding="utf-8")):
+            assert time.monotonic() < limit, log[-2000:]
+            time.sleep(0.1)
+        assert server.act(do="begin") == (200, "")
+    finally:
+        server.stop()

@@ -315,6 +315,15 @@ def test_kernel_that_lost_its_names_is_told_with_the_cells_to_run_again(material
     assert guide.describe_cells(seen)["next"]["id"] == "last" and guide.describe_alarm(seen) is None
 
 
+def test_restart_is_told_when_only_the_current_cue_lost_its_cells(material: Material) -> None:
+    seen = ran(view(material, BEGUN, at("01-slow", now=5)), "slow", began=10.0)
+    assert guide.describe_alarm(seen) is None
+    seen.kernels.see(kernels.Event(50.0, "start", 8, "notebooks/01_first.ipynb"))
+    alarm = guide.describe_alarm(seen)
+    assert alarm and alarm["title"] == "The kernel of 01_first started anew"
+    assert "<code>slow</code>" in alarm["html"]
+
+
 def test_cell_of_no_cue_hides_no_restart(material: Material) -> None:
     seen = ran(view(material, BEGUN, at("02-last", now=20)), "base", book="02_second", began=10.0)
     path = "notebooks/02_second.ipynb"

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from presenter.console import copies, lab
+from presenter import journal
+from presenter.console import lab
 from tests.support.lesson import write_lesson
 
 ADDRESS = "10.11.12.13"
@@ -84,7 +85,7 @@ def test_lab_opens_clean_copies_in_the_talks_folder_and_keeps_them_when_the_talk
     talk = tmp_path / "talk"
     ours = lab.make_parser().parse_args(["--notebooks", str(books), "--talk", str(talk)])
     arguments = lab.make_arguments(ours, {}, now=0.0)
-    copy = talk / copies.FOLDER / "01_first.ipynb"
+    copy = talk / journal.COPIES / "01_first.ipynb"
     assert arguments[-1] == str(copy) and f"--ServerApp.root_dir={copy.parent}" in arguments
     assert f"--PresenterConsole.notebooks={books}" in arguments  # the sheets belong to these
     made = json.loads(copy.read_text())
@@ -128,7 +129,7 @@ def test_folder_with_dots_in_it_is_the_one_that_the_server_gets(
     named = [f"--{name}=../{name}" for name in ("talk", "cues", "notebooks")]
     words = lab.make_arguments(lab.make_parser().parse_args(named), {}, now=0.0)
     assert not [word for word in words if ".." in word]
-    assert f"--ServerApp.root_dir={tmp_path / 'talk' / copies.FOLDER}" in words
+    assert f"--ServerApp.root_dir={tmp_path / 'talk' / journal.COPIES}" in words
     assert f"--PresenterConsole.talk={tmp_path / 'talk'}" in words
 
 

@@ -560,11 +560,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture
-def handheld(browser: Any, server: Server) -> Any:
+def handheld(browser: Any, server: Server) -> Iterator[Any]:
     server.act(do="begin")
     tab = browser.open(told(server)["url"], HANDHELD)
     tab.wait_text("title", "Hello")
-    return tab
+    yield tab
+    tab.call("Page.navigate", url="about:blank")  # a browser keeps six streams to a server at most
 
 
 def paint(tab: Any, light: str) -> None:

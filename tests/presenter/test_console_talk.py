@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from presenter import cues, journal, runtimes
-from presenter.console import copies
 from presenter.console.talk import Console, SteadyClock, read_picture_words
 from presenter.material import Material
 from presenter.runtimes import Runtime
@@ -461,7 +460,7 @@ def test_fallback_picture_is_decoded_once_and_again_when_it_changes(
 def test_cell_of_a_copy_in_the_talks_folder_moves_the_talk(material: Material, tmp_path: Path) -> None:
     room = console(material, tmp_path, minutes=30)
     room.act({"do": "begin"})
-    copy = tmp_path.resolve() / copies.FOLDER / "01_first.ipynb"
+    copy = tmp_path.resolve() / journal.COPIES / "01_first.ipynb"
     pre = {"at": 1001.0, "event": "pre", "pid": 1, "notebook": str(copy), "cell": "slow"}
     (tmp_path / journal.EVENTS).write_text(json.dumps(pre) + "\n")
     room.look()

@@ -307,3 +307,11 @@ def test_folder_of_a_talk_is_its_owners_unless_it_held_other_things_before(tmp_p
         Journal(folder)
         modes[name] = folder.stat().st_mode & 0o777
     assert modes == {"new": 0o700, "empty": 0o700, "talk": 0o700, "home": 0o755}
+
+
+@pytest.mark.parametrize("minutes", ["NaN", "Infinity", "true", '"5"'])
+def test_act_whose_minutes_are_no_number_is_no_act(tmp_path: Path, minutes: str) -> None:
+    line = f'{{"at": 1060.0, "do": "pause", "kind": "break", "minutes": {minutes}}}\n'
+    path = tmp_path / journal.JOURNAL
+    path.write_bytes(journal.format_act(BEGUN) + line.encode())
+    assert journal.read(path) == ([BEGUN], 1)

@@ -163,3 +163,16 @@ def test_plan_that_fits_only_without_times_is_the_one_that_the_talk_had(
     report = talk.read(folder, slow)
     assert report.base == material.plan(options, level=report.talk.level)
     assert "counts no cell's time on this machine" in report.note and "have changed" not in report.note
+
+
+def test_copy_of_a_notebook_elsewhere_is_no_part_of_the_talk(tmp_path: Path, material: Material) -> None:
+    folder = tmp_path / "talk"
+    events = [
+        {**event, "notebook": str(place / "01_first.ipynb"), "pid": pid}
+        for pid, place in enumerate((folder / journal.COPIES, Path("/home/student")), start=1)
+        for event in ran("breaks", 3, 2, error="ValueError", message="no")
+    ]
+    report = talk.read(hold(folder, *as_planned(), events=tuple(events)), material)
+    assert [run.pid for run in report.runs] == [1] and row(report, "01-breaks").errors == 1
+    carried = folder.rename(tmp_path / "carried")  # from another machine
+    assert len(talk.read(carried, material).runs) == 2

@@ -132,6 +132,9 @@ def test_few_seconds_of_silent_cells_shorten_nothing() -> None:
     ("wrong", "said"),
     [
         ({"minutes": 0}, "Minutes must be above 0, at most 1,440, got 0"),
+        ({"minutes": "ten"}, "Minutes must be above 0, at most 1,440, got 'ten'"),
+        ({"minutes": True}, "Minutes must be above 0, at most 1,440, got True"),
+        ({"minutes": 30, "breaks": ["5"]}, r"breaks of \['5'\]"),
         ({"minutes": 30, "breaks": [-5]}, r"breaks of \[-5\]"),
         ({"minutes": 30, "level": "expert"}, "no level 'expert'. These are: beginner, intermediate, adv"),
         ({"minutes": 90, "breaks": [1] * 9}, "no place for 9 breaks between 6 cues. Take fewer"),

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ import pytest
 
 from presenter import cues, journal, kernels, runtimes
 from tests.support.browser import CHROMIUM, LAPTOP, PROJECTOR, SHIFT, Browser, Tab, open_page
+from tests.support.lesson import GO_ON
 from tests.support.server import Server
 from workshop import gallery, notebooks
 
@@ -58,31 +61,14 @@ get_ipython().input_transformers_cleanup.append(stand_in)
 """
 
 
-class Room(Server):
-    """The workshop's own lesson, with a clock that can be turned and kernels that only seem to work."""
+class Turned(Server):
+    """A small lesson with a clock that can be turned."""
 
-    def __init__(self, folder: Path) -> None:
-        given = sum(cue.minutes for sheet in cues.read_all() for cue in sheet.cues if cue.takes_time)
-        self.minutes = BREAK + math.ceil(given)  # so nothing is cut before the talk
-        words = ("--minutes", f"{self.minutes:g}", "--break", f"{BREAK:g}")
-        super().__init__(folder, words=(*words, "--LabApp.expose_app_in_browser=True"))
-        self.sheets, self.books = cues.CUES, folder / "books"
-        self.books.mkdir()
-        for book in notebooks.find():
-            shutil.copy(book, self.books)
-        shutil.copytree(gallery.FALLBACK, folder / "pictures", dirs_exist_ok=True)
-        runtimes.write(
-            runtimes.name_machine(), runtimes.read()["pocket model"], file=folder / "runtimes.json"
-        )
+    def __init__(self, folder: Path, *, scale: float = 1.0, words: tuple[str, ...]) -> None:
+        super().__init__(folder, scale=scale, words=(*words, "--LabApp.expose_app_in_browser=True"))
         self._ahead = folder / "ahead"
         self._ahead.write_text("0", encoding="utf-8")
         write(folder / "config" / "jupyter_server_config.py", CLOCK.format(ahead=str(self._ahead)))
-        stand_in = STAND_IN.format(fails=self._source(*FAILS), long=self._source(*LONG))
-        write(folder / "ipython" / "profile_default" / "startup" / "stand_in.py", stand_in)
-
-    def _source(self, book: str, cell: str) -> str:
-        cells = notebooks.read(self.books / f"{book}.ipynb").cells
-        return next(one.source for one in cells if one.id == cell).strip()
 
     @property
     def now(self) -> float:
@@ -94,6 +80,29 @@ class Room(Server):
         part = self._ahead.with_suffix(".part")
         part.write_text(str(self.now - time.time() + max(0.0, seconds)), encoding="utf-8")
         part.replace(self._ahead)
+
+
+class Room(Turned):
+    """The workshop's own lesson, with a clock that can be turned and kernels that only seem to work."""
+
+    def __init__(self, folder: Path) -> None:
+        given = sum(cue.minutes for sheet in cues.read_all() for cue in sheet.cues if cue.takes_time)
+        self.minutes = BREAK + math.ceil(given)  # so nothing is cut before the talk
+        super().__init__(folder, words=("--minutes", f"{self.minutes:g}", "--break", f"{BREAK:g}"))
+        self.sheets, self.books = cues.CUES, folder / "books"
+        self.books.mkdir()
+        for book in notebooks.find():
+            shutil.copy(book, self.books)
+        shutil.copytree(gallery.FALLBACK, folder / "pictures", dirs_exist_ok=True)
+        runtimes.write(
+            runtimes.name_machine(), runtimes.read()["pocket model"], file=folder / "runtimes.json"
+        )
+        stand_in = STAND_IN.format(fails=self._source(*FAILS), long=self._source(*LONG))
+        write(folder / "ipython" / "profile_default" / "startup" / "stand_in.py", stand_in)
+
+    def _source(self, book: str, cell: str) -> str:
+        cells = notebooks.read(self.books / f"{book}.ipynb").cells
+        return next(one.source for one in cells if one.id == cell).strip()
 
 
 def write(path: Path, text: str) -> None:
@@ -121,7 +130,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 class Desk:
     """JupyterLab with the notebooks open; their cells are chosen by id and run by the keyboard."""
 
-    def __init__(self, tab: Tab, room: Room) -> None:
+    def __init__(self, tab: Tab, room: Turned) -> None:
         self.tab = tab
         books = sorted(book.stem for book in room.books.glob("*.ipynb"))
         tab.wait("window.jupyterapp && document.querySelectorAll('.jp-Notebook .cm-content').length > 0")
@@ -315,3 +324,116 @@ def test_whole_talk_with_a_failure_and_a_cut_ends_on_time(room: Room, browser: B
         cue.name for sheet in sheets if sheet.name == FAILS[0] for cue in sheet.cues if FAILS[1] in cue.cells
     )
     assert [act.cue for act in acts if act.do == "stage"] == [rescued]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[Turned]:
+    house = Turned(tmp_path, scale=1.5, words=("--minutes", "30", "--break", "3"))  # nothing is cut
+    house.start()
+    yield house
+    os.kill(house.process.pid, signal.SIGCONT)
+    house.stop()
+
+
+class Unlucky:
+    """Somebody to whom everything happens in one talk of the small lesson."""
+
+    def __init__(self, house: Turned, browser: Browser) -> None:
+        self.house = house
+        self.desk = Desk(open_page(browser, house, "lab/tree/01_first.ipynb", LAPTOP), house)
+        self.console = open_page(browser, house, "presenter", LAPTOP)
+        self.console.wait("document.body.dataset.talk === 'ready'")
+        self.due = house.now  # when the current cue ought to be over, by the turned clock
+
+    def speak(self, minutes: float) -> None:
+        """Let the rest of a cue's minutes pass."""
+        self.due += 60 * minutes
+        self.house.turn(self.due - self.house.now)
+
+    def ask_of_a_stray_cell(self) -> None:
+        self.desk.run("02_second", "last")
+        self.console.wait_text("stray-text", "The talk stays here.")
+        self.console.click("document.querySelector('[data-act=dismiss]')")
+        self.console.wait("!document.getElementById('stray').checkVisibility()")
+
+    def stall(self) -> None:
+        """Let the server say nothing for a while, and press a key meanwhile."""
+        os.kill(self.house.process.pid, signal.SIGSTOP)
+        self.console.wait_text("lost", "No word from the server since")
+        self.console.key("ArrowRight")
+        self.console.wait_text("problem", "that was not sent")
+        os.kill(self.house.process.pid, signal.SIGCONT)
+        self.console.wait("!document.getElementById('lost').checkVisibility()")
+
+    def lose_the_kernel(self, book: str) -> None:
+        """Let the system end a kernel between two cells; JupyterLab starts another."""
+        lines = (self.house.talk / journal.EVENTS).read_text(encoding="utf-8").splitlines()
+        events = [one for one in map(json.loads, lines) if book in one["notebook"]]
+        os.kill(events[-1]["pid"], signal.SIGKILL)
+        self.console.wait_text("alarm-title", f"The kernel of {book} started anew")
+        told = "document.querySelector('.jp-Dialog .jp-mod-accept')"
+        self.desk.tab.wait(f"{told} !== null")  # JupyterLab tells it, too
+        self.desk.tab.click(told)
+        self.desk.tab.wait(f"{told} === null")
+
+
+def test_talk_of_30_minutes_in_which_everything_happens_ends_on_time(house: Turned, browser: Browser) -> None:
+    one = Unlucky(house, browser)
+    console, desk = one.console, one.desk
+    one.due = house.now
+    desk.run("01_first", "hello")  # nobody has pressed S
+    console.wait("document.getElementById('begin-since').checkVisibility()")
+    one.speak(2)
+    console.wait_text("begin-since", "Start, counted from the first cell (2:")
+    console.click("document.getElementById('begin-since')")
+    console.wait("document.body.dataset.talk === 'running'")
+    one.ask_of_a_stray_cell()
+    one.speak(1)
+
+    desk.run("01_first", "slow")
+    console.wait_text("title", "Slow")
+    for cell in ("names", "breaks"):  # while `slow` runs
+        desk.run("01_first", cell)
+    one.speak(4.5)
+    assert console.text("title") == "Slow"
+    (house.books / GO_ON).touch()
+    console.wait_text("alarm-title", "An error in breaks")
+    assert console.text("title") == "It breaks"
+    one.stall()
+    assert console.text("title") == "It breaks"
+    one.speak(4.5)
+
+    desk.run("01_first", "extra")
+    console.wait_text("title", "Extra")
+    console.wait_text("next-pause", "a break of 3 minutes")
+    one.speak(6)
+    console.key("p")
+    console.wait_text("sentence", "the clock stands")
+    one.speak(3)
+    desk.run("02_second", "base")  # nobody has pressed P
+    console.wait_text("notice", "A cell was run, so the break is over")
+    console.wait_text("title", "Base")
+    console.wait("document.querySelector('#states li').dataset.state === 'done'")
+    one.speak(2)
+    one.lose_the_kernel("02_second")
+    assert console.text("cell-id") == "base"  # `last` needs it
+    console.picture("talk-unlucky")
+    desk.run("02_second", "base")
+    console.wait_text("cell-id", "last")
+    one.speak(1)
+    desk.run("02_second", "last")
+    console.wait_text("title", "Last")
+    console.wait_text("run-state", "Ran")
+    one.speak(6)
+    console.key("e")
+    console.wait("document.getElementById('sure').open")
+    console.click("document.querySelector('#sure [value=yes]')")
+    console.wait_text("sentence", "The talk has ended")
+
+    talk = journal.fold(house.acts())
+    took = (talk.ended - talk.began) / 60
+    assert 29 <= took <= 32, talk  # what the machine itself takes is in it
+    assert list(talk.spent(now=talk.ended)) == [
+        *("01-hello", "01-slow", "01-breaks", "01-extra", "02-base", "02-last")
+    ]
+    assert 180 <= talk.breaks(now=talk.ended) < 300

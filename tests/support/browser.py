@@ -112,6 +112,7 @@ class Tab:
         code = KEYS.get(key) or (ord(key.upper()) if key.isalnum() else 0)
         typed = {"text": "\r" if key == "Enter" else key} if len(key) == 1 or key == "Enter" else {}
         shared = {"key": key, "windowsVirtualKeyCode": code, "modifiers": modifiers}
+        shared |= {"code": f"Key{key.upper()}"} if len(key) == 1 and key.isalpha() else {}
         for repeat in range(1 + repeats):
             self.call("Input.dispatchKeyEvent", type="keyDown", autoRepeat=repeat > 0, **shared, **typed)
         self.call("Input.dispatchKeyEvent", type="keyUp", **shared)

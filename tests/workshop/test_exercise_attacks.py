@@ -26,6 +26,7 @@ from tests.support.attacks import (
     multi_image,
     multilingual,
     noise_to_digits,
+    seven_models,
     training,
 )
 from tests.support.machines import MACHINE
@@ -249,6 +250,7 @@ for table in (
     noise_to_digits,
     how_many_steps,
     making_it_listen,
+    seven_models,
 ):
     CASES |= table.CASES
 

@@ -62,6 +62,18 @@ print("asked")
 """
 
 
+READ = """
+import sys
+from workshop import lean
+lean.import_diffsynth()
+import torch
+assert "torch.distributed.tensor" not in sys.modules
+assert isinstance(torch.distributed.tensor.DTensor, type)  # PEFT asks so for the kind of every weight
+assert torch._dynamo is sys.modules["torch._dynamo"] and not hasattr(torch.distributed, "nonsense")
+print("read")
+"""
+
+
 def run(program: str, *arguments: object) -> str:
     command = [sys.executable, "-c", program, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -142,3 +154,7 @@ def test_an_import_that_fails_leaves_no_stand_in() -> None:
         importlib.import_module("broken_user")
     assert sys.meta_path == before and not lean.Later.put_off
     assert importlib.import_module("put_off").times(2)(lambda: 4)() == 8
+
+
+def test_whoever_reads_one_as_an_attribute_gets_it_too() -> None:
+    assert run(READ) == "read"

@@ -208,7 +208,7 @@ const PHONE_HOW = "Type the address that this computer has in the phone's networ
   + "it by ssh, type your laptop's address instead, and on the laptop run the command that then stands here, with your own login.";
 
 function phoneWords(part) {
-  if (!part.on) return "The phone page is off. Start with ./scripts/presenter lab --phone, or with --phone-next for a phone that can also go on and pause.";
+  if (!part.on) return "The phone page is off. Start with ./scripts/presenter lab --phone, or with --phone-next for a phone that can also go on, pause and put the fallback up.";
   if (!part.until) return "The key has expired. Make a new code for another four hours.";
   const may = part.drives ? "It can go to the next cue, pause and put the fallback up; keep the code to yourself." : "It can only look.";
   const scan = part.code ? `Scan this with the phone's camera. ${may}` : "This address works on this computer alone.";

@@ -26,11 +26,15 @@
     throw new Error(said.message || `The server answered ${answer.status}.`);
   }
 
-  let held = false; // whether the last key that went down was down before: it repeats itself
+  /** Keep a held key from JupyterLab, which takes each repeat for another press. */
+  function dropRepeat(event) {
+    if (!event.repeat || !event.altKey || !event.shiftKey || !event.code.startsWith("Key")) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }
 
   function activate(app) {
-    addEventListener("keydown", (event) => { held = event.repeat; }, true);
-    addEventListener("keyup", () => { held = false; }, true);
+    addEventListener("keydown", dropRepeat, true);
     const style = document.createElement("style");
     style.textContent = PRINT;
     document.head.append(style);
@@ -39,7 +43,7 @@
       const command = `presenter:${id}`;
       app.commands.addCommand(command, {
         label,
-        execute: () => held ? undefined : act({ do: id }).catch((error) =>
+        execute: () => act({ do: id }).catch((error) =>
           app.commands.execute("apputils:notify", { message: error.message, type: "error", options: { autoClose: TOLD } })),
       });
       app.commands.addKeyBinding({ command, keys, selector: "body" });

@@ -1,0 +1,114 @@
+"""Lab L08: the networks on the meta device are the published ones, and what is counted is torch's count."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+pytest.importorskip("diffusers", reason="./scripts/setup --labs installs it")
+
+import torch
+from diffsynth.configs import MODEL_CONFIGS
+from diffsynth.core.loader.file import hash_state_dict_keys
+
+from tests.support import labs
+from workshop import models, notebooks
+
+LAB = notebooks.LABS.folder / "L08_seven_models.ipynb"
+PARAMETERS = {  # and whether the class names its tensors as the published file does
+    "stable_diffusion_unet": (859_520_964, True),
+    "stable_diffusion_xl_unet": (2_567_463_684, True),
+    "flux_dit": (11_901_408_320, False),
+    "flux2_dit": (32_223_281_152, True),
+    "z_image_dit": (6_154_908_736, True),
+    "qwen_image_dit": (20_430_401_088, True),
+    "qwen_image_21_dit": (7_115_124_736, True),
+    "flux_text_encoder_clip": (123_060_480, False),
+    "stable_diffusion_xl_text_encoder": (694_659_840, False),
+    "flux_text_encoder_t5": (4_762_310_656, False),
+    "z_image_text_encoder": (4_022_468_096, True),
+    "flux2_text_encoder": (23_340_272_640, False),
+    "qwen_image_text_encoder": (8_292_166_656, False),
+    "qwen_image_21_text_encoder": (8_767_123_696, False),
+    "stable_diffusion_vae": (83_653_863, False),
+    "flux_vae_encoder": (34_274_208, False),
+    "flux_vae_decoder": (49_545_475, False),
+    "flux2_vae": (84_046_372, True),
+    "qwen_image_vae": (126_892_531, True),
+    "qwen_image_21_vae": (337_740_404, True),
+}
+RUNS = {  # TFLOP of a forward pass, of an independent count
+    "run_sd": ("SD 1.5", "stable_diffusion_unet", 0.80),
+    "run_sdxl": ("SDXL", "stable_diffusion_xl_unet", 6.76),
+    "run_flux": ("FLUX.1-dev", "flux_dit", 74.4),
+    "run_flux2": ("FLUX.2-dev", "flux2_dit", 282.6),
+    "run_qwen": ("Qwen-Image", "qwen_image_dit", 69.3),
+}
+
+
+@pytest.fixture(scope="module")
+def cells() -> dict[str, Any]:
+    names = labs.define(LAB)
+    names["networks"] = {}
+    return names
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_network_without_weights_has_the_published_count(name: str, cells: dict[str, Any]) -> None:
+    network = cells["build"](name)
+    counted, published = PARAMETERS[name]
+    assert cells["count"](network) == counted
+    assert {parameter.device.type for parameter in network.parameters()} == {"meta"}
+    state, known = network.state_dict(), {entry["model_hash"] for entry in MODEL_CONFIGS}
+    assert cells["hash_shapes"](state) == hash_state_dict_keys(state)
+    if published:
+        assert cells["hash_shapes"](state) in known
+
+
+def test_the_catalogue_says_the_same_of_qwen_image() -> None:
+    parts = {"dit": "qwen_image_dit", "text_encoder": "qwen_image_text_encoder", "vae": "qwen_image_vae"}
+    for role, name in parts.items():
+        assert models.MODELS["Qwen-Image"].part(role).parameters == PARAMETERS[name][0]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_forward_pass_has_the_operations_of_an_independent_count(run: str, cells: dict[str, Any]) -> None:
+    key, name, expected = RUNS[run]
+    cells["networks"][key] = cells["build"](name).to(torch.bfloat16)
+    counted = cells["count_flop"](cells[run])
+    assert counted / 1e12 == pytest.approx(expected, rel=0.01)  # they are given to two or three digits
+
+
+def test_a_block_by_hand_is_torchs_count(cells: dict[str, Any]) -> None:
+    cells["networks"]["Qwen-Image"] = cells["build"]("qwen_image_dit").to(torch.bfloat16)
+    for text in (64, 512):
+        counted = cells["count_flop"](partial(cells["run_qwen"], text))
+        by_hand = 60 * sum(cells["count_block"](3072, 4096, text).values())
+        assert counted / by_hand == pytest.approx(1, abs=0.01)
+
+
+def test_a_price_without_a_source_is_refused(cells: dict[str, Any]) -> None:
+    inputs = {
+        "peak, TFLOP a second": (100.0, "a measurement", "2026-11"),
+        "utilisation": (0.5, "a measurement", "2026-11"),
+        "price an hour": (3.6, "a bill", "2026-11"),
+    }
+    seconds, price = cells["price"](10.0, 20, inputs)
+    assert seconds == pytest.approx(4.0) and price == pytest.approx(0.004)
+    for wrong in ((3.6, "", "2026-11"), (3.6, "a bill", "")):
+        with pytest.raises(ValueError, match=r"price an hour = 3\.6 has no source or no date\. Measure it"):
+            cells["price"](10.0, 20, inputs | {"price an hour": wrong})
+
+
+def test_a_forgotten_scaling_factor_is_found_by_the_round_trip_and_not_by_the_shape() -> None:
+    from diffusers import AutoencoderKL
+
+    torch.manual_seed(0)
+    vae = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4).eval()
+    with torch.no_grad():
+        latents = vae.encode(torch.rand(1, 3, 16, 16)).latent_dist.mean
+        direct, wrong = vae.decode(latents).sample, vae.decode(latents * vae.config.scaling_factor).sample
+    assert wrong.shape == direct.shape and wrong.isfinite().all()
+    assert (wrong - direct).abs().max() > 1e-3
