@@ -38,6 +38,13 @@ PICTURES: dict[str, dict[str, int]] = {
     "L01_noise_to_digits": {},
     "L08_seven_models": {},
     "L02_how_many_steps": {"race-grid": 8, "lcm-pocket": 6, "invert-pocket": 3, "blur-table": 10},
+    "L03_making_it_listen": {
+        "zeros": 4,
+        "sweep-grid": 6,
+        "negative": 8,
+        "wording-table": 4,
+        "sizes-grid": 5,
+    },
     "07_training": {
         "before-dogs": 4,
         "after-dogs": 4,
@@ -67,6 +74,7 @@ PLOTS: dict[str, set[str]] = {
     },
     "L08_seven_models": {"bytes-bars"},
     "L02_how_many_steps": {"mixture-points", "ddim-clouds", "table-plot", "lcm-table", "race-plot"},
+    "L03_making_it_listen": {"overshoot", "words-maps"},
     "07_training": {"encode-all", "data-pictures", "train", "levels", "curve", "sweep-ranks"},
 }
 SAID = {  # what must be in a cell's output, word for word
@@ -143,6 +151,11 @@ SAID = {  # what must be in a cell's output, word for word
     ("L02_how_many_steps", "velocity-equal"): "mean difference 0.0",
     ("L02_how_many_steps", "lcm-pocket"): "1 calls: LCM and Euler are 0.00 levels apart",
     ("L02_how_many_steps", "timing"): "4 of 4 calls done",
+    ("L03_making_it_listen", "overshoot"): "w= 7.5: radius 1.30",
+    ("L03_making_it_listen", "identities"): "swapped              mock: True   identities: False",
+    ("L03_making_it_listen", "loop-equal"): "0 pixels differ, tolerance 0",
+    ("L03_making_it_listen", "flux-counted"): "w costs 10,229,760; SDXL's U-Net 2,567,463,684",
+    ("L03_making_it_listen", "sdxl-draw"): "is not on this machine. Its denoiser alone has 2,567,463,684",
     ("L08_seven_models", "meta"): "20,430,401,088 parameters on the device meta",
     ("L08_seven_models", "hash"): "equal: True",
     ("L08_seven_models", "flop-referee"): "ratio 1.00",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from workshop import notebooks
 
 
-def define(path: Path) -> dict[str, Any]:
-    """Run a lab's imports, functions and classes, in order, and return its names."""
-    names: dict[str, Any] = {"__name__": path.stem}
+def define(path: Path, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Run a lab's imports, functions and classes, in order, and return its names.
+
+    given: names that defaults of functions ask for
+    """
+    names: dict[str, Any] = {"__name__": path.stem, **(given or {})}
     for cell in notebooks.read(path).code:
         kept: list[ast.stmt] = [
             node

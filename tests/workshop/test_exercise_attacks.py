@@ -22,6 +22,7 @@ from tests.support.attacks import (
     edit,
     how_many_steps,
     lora,
+    making_it_listen,
     multi_image,
     multilingual,
     noise_to_digits,
@@ -248,6 +249,7 @@ for table in (
     training,
     noise_to_digits,
     how_many_steps,
+    making_it_listen,
     seven_models,
 ):
     CASES |= table.CASES

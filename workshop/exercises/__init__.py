@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from workshop.exercises import setup, inference, lora, multilingual, edit, multi_image, training
-from workshop.exercises import noise_to_digits, how_many_steps, seven_models
+from workshop.exercises import noise_to_digits, how_many_steps, making_it_listen, seven_models
 from workshop.exercises.multilingual import count_tokens
 from workshop.exercises.setup import write_sample
 from workshop.exercises.verdict import JUDGES, check, hint
@@ -18,6 +18,7 @@ __all__ += [
     "how_many_steps",
     "inference",
     "lora",
+    "making_it_listen",
     "multi_image",
     "multilingual",
     "noise_to_digits",
