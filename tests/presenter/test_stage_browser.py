@@ -408,3 +408,26 @@ def test_banners_take_the_whole_width_and_the_next_cell_is_seen(screens: tuple[T
     second.click("document.querySelector('[data-act=dismiss]')")
     second.wait("!document.getElementById('stray').checkVisibility()")
     second.size(*LAPTOP)
+
+
+def test_small_pictures_lie_above_a_footer_of_one_row(browser: Browser, room: Room) -> None:
+    """On a laptop's screen, with the advice and its button in the header."""
+    second = browser.open(room.address("presenter"), LAPTOP)  # a page of its own, for it is filled with words
+    second.wait_text("title", "Hello")
+    second.wait("document.getElementById('end').checkVisibility()")
+    if second.js("document.querySelector('#cuts [data-act=keep]') !== null"):
+        second.click("document.querySelector('#cuts [data-act=keep]')")
+    second.wait("document.getElementById('accept').checkVisibility()")
+    second.picture("console-advice")
+    buttons = "[...document.querySelectorAll('footer > *')].map((one) => one.getBoundingClientRect())"
+    middles = second.js(f"{buttons}.map((box) => Math.round(box.top + box.height / 2))")
+    second.js("document.getElementById('run').hidden = false")  # and more above them than there is room for
+    second.js("document.getElementById('run-time').innerText = 'A long time. '.repeat(9)")
+    second.js("document.getElementById('next-title').innerText = 'A long title. '.repeat(9)")
+    second.js("document.getElementById('next-first').innerText = 'A long sentence. '.repeat(20)")
+    second.js("document.getElementById('cell-code').innerText = 'a line\\n'.repeat(9)")
+    second.picture("console-full")
+    pictures = second.js("document.querySelector('.screens').getBoundingClientRect().bottom")
+    footer = second.js("document.querySelector('footer').getBoundingClientRect().top")
+    assert max(middles) - min(middles) <= 1, middles
+    assert pictures <= footer, (pictures, footer)
