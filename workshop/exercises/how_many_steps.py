@@ -137,9 +137,9 @@ def _fool(make: Callable[..., Any]) -> Verdict:
     made = demand_tensor(ask(make, torch.randn(POINTS, 2), truth), shape=(POINTS, 2)).detach().to(truth.dtype)
     frechet, sliced = _measure_frechet(made, truth), mixture.measure_distance(made, truth)
     return Verdict(
-        frechet < 1e-3 and sliced > CLOSE,
-        f"Fréchet {frechet:.4f}, sliced Wasserstein {sliced:.3f}",
-        f"Fréchet below 0.001, sliced Wasserstein above {CLOSE}",
+        frechet < 1e-5 and sliced > CLOSE,
+        f"Fréchet {frechet:.6f}, sliced Wasserstein {sliced:.3f}",
+        f"Fréchet below 0.00001, sliced Wasserstein above {CLOSE}",
     )
 
 

@@ -115,9 +115,13 @@ def recolour(noise: Any, truth: Any) -> Any:
     return truth.mean(dim=0) + (noise - noise.mean(dim=0)) @ (colour @ white).T
 
 
-def scale_axes(noise: Any, truth: Any) -> Any:
-    """Return noise with the truth's mean and spread, axis by axis."""
-    return (noise - noise.mean(dim=0)) / noise.std(dim=0) * truth.std(dim=0) + truth.mean(dim=0)
+def turn_axes(noise: Any, truth: Any) -> Any:
+    """Return noise with the truth's mean and spread, along the main axes of each."""
+    import torch
+
+    spreads, axes = zip(*(torch.linalg.eigh(one.T.cov()) for one in (noise, truth)), strict=True)
+    along = (noise - noise.mean(dim=0)) @ axes[0] / spreads[0].sqrt()
+    return truth.mean(dim=0) + along * spreads[1].sqrt() @ axes[1].T
 
 
 def draw_ellipse(noise: Any, truth: Any) -> Any:
@@ -160,7 +164,7 @@ CASES = {
     ),
     "fool the Fréchet distance": Case(
         stub=lambda noise, truth: None,
-        solutions=[recolour, scale_axes, draw_ellipse],
+        solutions=[recolour, turn_axes, draw_ellipse],
         mistakes=[
             lambda noise, truth: noise,
             lambda noise, truth: truth,
