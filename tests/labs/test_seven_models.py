@@ -102,13 +102,24 @@ def test_a_price_without_a_source_is_refused(cells: dict[str, Any]) -> None:
             cells["price"](10.0, 20, inputs | {"price an hour": wrong})
 
 
-def test_a_forgotten_scaling_factor_is_found_by_the_round_trip_and_not_by_the_shape() -> None:
-    from diffusers import AutoencoderKL
+def test_a_pipeline_by_hand_draws_the_librarys_picture() -> None:
+    cells = labs.run(LAB, "words", "parts", "denoise", "pipeline", given={"torch": torch, "count": count})
+    ours, theirs = cells["by_hand_picture"], cells["theirs"]
+    assert (ours - theirs).abs().max() < 1e-5 and (cells["other"] - theirs).abs().max() > 1e-3
+    assert ours.shape == (1, 3, 32, 32) and ours.std() > 0.01
+    again = cells["decode"](cells["denoise"]("a lion", **cells["job"], seed=1), cells["vae"])
+    assert (again - theirs).abs().max() > 1e-3
 
-    torch.manual_seed(0)
-    vae = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4).eval()
-    with torch.no_grad():
-        latents = vae.encode(torch.rand(1, 3, 16, 16)).latent_dist.mean
-        direct, wrong = vae.decode(latents).sample, vae.decode(latents * vae.config.scaling_factor).sample
-    assert wrong.shape == direct.shape and wrong.isfinite().all()
-    assert (wrong - direct).abs().max() > 1e-3
+
+def test_a_forgotten_scaling_factor_is_found_by_the_referee_and_not_by_the_shape() -> None:
+    names = ("words", "parts", "denoise", "pipeline", "omissions", "clinic-tests", "clinic-round-trip")
+    cells = labs.run(LAB, *names, given={"torch": torch, "count": count})
+    wrong, theirs = cells["wrong"], cells["theirs"]
+    assert wrong.shape == theirs.shape and wrong.min() >= 0 and wrong.max() <= 1
+    assert (wrong - theirs).abs().max() > 1e-3
+    assert (cells["unscaled"] - cells["direct"]).abs().max() > 1e-3
+    assert (cells["decode"](cells["scaled"], cells["vae"]) - cells["direct"]).abs().max() < 1e-5
+
+
+def count(network: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
