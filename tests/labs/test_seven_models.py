@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +15,9 @@ import torch
 from diffsynth.configs import MODEL_CONFIGS
 from diffsynth.core.loader.file import hash_state_dict_keys
 
-from tests.support import labs
+from tests.support import labs, tiny_pipelines, tiny_qwen
 from workshop import models, notebooks
+from workshop.labs import weights
 
 LAB = notebooks.LABS.folder / "L08_seven_models.ipynb"
 PARAMETERS = {  # and whether the class names its tensors as the published file does
@@ -46,6 +49,10 @@ RUNS = {  # TFLOP of a forward pass, of an independent count
     "run_flux2": ("FLUX.2-dev", "flux2_dit", 282.6),
     "run_qwen": ("Qwen-Image", "qwen_image_dit", 69.3),
 }
+
+
+def count(network: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +109,62 @@ def test_a_price_without_a_source_is_refused(cells: dict[str, Any]) -> None:
             cells["price"](10.0, 20, inputs | {"price an hour": wrong})
 
 
-def test_a_forgotten_scaling_factor_is_found_by_the_round_trip_and_not_by_the_shape() -> None:
-    from diffusers import AutoencoderKL
+def test_a_pipeline_by_hand_draws_the_librarys_picture() -> None:
+    cells = labs.run(LAB, "words", "parts", "denoise", "pipeline", given={"torch": torch, "count": count})
+    ours, theirs = cells["by_hand_picture"], cells["theirs"]
+    assert (ours - theirs).abs().max() < 1e-5 and (cells["other"] - theirs).abs().max() > 1e-3
+    assert ours.shape == (1, 3, 32, 32) and ours.std() > 0.01
+    again = cells["decode"](cells["denoise"]("a lion", **cells["job"], seed=1), cells["vae"])
+    assert (again - theirs).abs().max() > 1e-3
 
-    torch.manual_seed(0)
-    vae = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4).eval()
-    with torch.no_grad():
-        latents = vae.encode(torch.rand(1, 3, 16, 16)).latent_dist.mean
-        direct, wrong = vae.decode(latents).sample, vae.decode(latents * vae.config.scaling_factor).sample
-    assert wrong.shape == direct.shape and wrong.isfinite().all()
-    assert (wrong - direct).abs().max() > 1e-3
+
+def test_a_forgotten_scaling_factor_is_found_by_the_referee_and_not_by_the_shape() -> None:
+    names = ("words", "parts", "denoise", "pipeline", "omissions", "clinic-tests", "clinic-round-trip")
+    cells = labs.run(LAB, *names, given={"torch": torch, "count": count})
+    wrong, theirs = cells["wrong"], cells["theirs"]
+    assert wrong.shape == theirs.shape and wrong.min() >= 0 and wrong.max() <= 1
+    assert (wrong - theirs).abs().max() > 1e-3
+    assert (cells["unscaled"] - cells["direct"]).abs().max() > 1e-3
+    assert (cells["decode"](cells["scaled"], cells["vae"]) - cells["direct"]).abs().max() < 1e-5
+
+
+# The guarded cells, on tiny pipelines of the same classes
+
+SAVED = {
+    "SDXL": tiny_pipelines.save_sdxl,
+    "FLUX.1-schnell": partial(tiny_pipelines.save_flux, guidance_embeds=False),
+    "FLUX.1-dev": tiny_pipelines.save_flux,
+    "Qwen-Image": tiny_qwen.save_qwen,
+}
+SETTINGS = {"machine": SimpleNamespace(dtype=torch.float32, device="cpu"), "torch": torch}
+
+
+def run_guarded(find: Any) -> dict[str, Any]:
+    """Run the guarded cells at 32×32 px; find: the folder of a pipeline's name, or None."""
+    names = labs.run(LAB, "guarded-jobs", given={**SETTINGS, "count": count})
+    names["networks"] = dict.fromkeys(("SDXL", "FLUX.1-dev", "Qwen-Image"), torch.nn.Linear(3, 2))
+    names["flop"] = names["whole"] = dict.fromkeys(names["networks"], 10**12)
+    draw_timed, repositories = names["draw_timed"], {job[0]: name for name, job in names["JOBS"].items()}
+    names["draw_timed"] = lambda *given, **job: draw_timed(*given, **job | {"height": 32, "width": 32})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weights, "find", lambda repository: find(repositories[repository]))
+        return labs.run(LAB, "guarded-draw", given=names)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers 0.42.1's Euler
+def test_guarded_cells_draw_with_every_model_whose_weights_are_here(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = run_guarded(lambda name: SAVED[name](tmp_path / name))["drawn"]
+    assert [label.partition(":")[0] for label in drawn] == list(SAVED)
+    assert {picture.size for picture in drawn.values()} == {(32, 32)}
+    said = capsys.readouterr().out
+    assert "QwenImagePipeline, 40 steps" in said and said.count("TFLOP a second") == len(SAVED)
+
+
+def test_guarded_cells_say_what_is_needed_where_no_weights_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_guarded(lambda name: None)["drawn"] == {}
+    said = capsys.readouterr().out
+    assert said.count("is not on this machine. Its denoiser alone has 8 parameters") == len(SAVED)
+    assert "all parts 2000.0 GB, 0.08 PFLOP a picture, 40 steps" in said  # two passes a step
+    assert "all parts 2000.0 GB, 0.05 PFLOP a picture, 50 steps" in said  # one

@@ -24,3 +24,15 @@ def define(path: Path, given: Mapping[str, Any] | None = None) -> dict[str, Any]
         ]
         exec(compile(ast.Module(kept, []), f"{path.stem}:{cell.id}", "exec"), names)
     return names
+
+
+def run(path: Path, *cells: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Run some of a lab's cells, whole and in this order, and return all names.
+
+    given: names that earlier cells would have made
+    """
+    names, sources = {"__name__": path.stem, **given}, notebooks.read(path).code
+    for wanted in cells:
+        cell = next(cell for cell in sources if cell.id == wanted)
+        exec(compile(cell.source, f"{path.stem}:{cell.id}", "exec"), names)
+    return names

@@ -1,4 +1,4 @@
-"""Lab L08: kinds of number for a card, the operations of cross-attention, and what a sum of shapes misses."""
+"""Lab L08: numbers for a card, operations of cross-attention, what a sum of shapes misses, a VAE's factor."""
 
 from __future__ import annotations
 
@@ -89,3 +89,32 @@ def _one_sum(build: Callable[..., Any]) -> Verdict:
 def _demand_answer(value: object) -> torch.Tensor:
     """Return what a network answers; any shape will do, and every number must be finite."""
     return demand_tensor(value, shape=getattr(value, "shape", ()))
+
+
+@exercise("the forgotten factor", hint="each VAE carries its own: vae.config.scaling_factor")
+def _forgotten_factor(decode: Callable[..., Any]) -> Verdict:
+    import torch
+
+    def expected(latents: torch.Tensor, vae: Any) -> torch.Tensor:
+        return _to_picture(vae, latents / vae.config.scaling_factor)
+
+    factors = (0.18215, 0.13025, Random().uniform(0.2, 0.9))
+    cases = [(torch.randn(1, 4, 4, 4), _build_vae(factor)) for factor in factors]
+    unmended = _to_picture(cases[0][1], cases[0][0])
+    given = ask(decode, *cases[0])
+    if isinstance(given, torch.Tensor) and given.shape == unmended.shape and torch.equal(given, unmended):
+        raise Waiting
+    return compare(decode, expected, cases, within=1e-4)
+
+
+def _build_vae(scaling_factor: float) -> Any:
+    """Return a small random VAE, as diffusers has it, that needs no gradient."""
+    from diffusers import AutoencoderKL
+
+    vae: Any = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, scaling_factor=scaling_factor)
+    return vae.eval().requires_grad_(False)
+
+
+def _to_picture(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    """Return the decoded picture with numbers between 0 and 1."""
+    return (vae.decode(latents).sample / 2 + 0.5).clamp(0, 1)

@@ -73,6 +73,17 @@ def random_answer() -> Any:
     return nn.Linear(4, 4), Chance(4, 4)
 
 
+def decode(latents: Any, vae: Any) -> Any:
+    """Return the picture in numbers between 0 and 1, of latents as the VAE wants them."""
+    return (vae.decode(latents).sample / 2 + 0.5).clamp(0, 1)
+
+
+def decode_in_steps(latents: Any, vae: Any) -> Any:
+    """Return the picture, the factor taken out first and the range made last."""
+    decoded = vae.decode(latents * (1 / vae.config.scaling_factor)).sample
+    return (decoded.clamp(-1, 1) + 1) / 2
+
+
 CASES = {
     "twenty gigabytes": Case(
         stub=("bf16", "bf16"),
@@ -93,5 +104,19 @@ CASES = {
         stub=lambda: None,
         solutions=[pair("ReLU", "SiLU"), pair("Tanh", "Identity"), scaled],
         mistakes=[pair("ReLU", "ReLU"), other_widths, without_weights, random_answer],
+    ),
+    "the forgotten factor": Case(
+        stub=decode,
+        solutions=[
+            lambda latents, vae: decode(latents / vae.config.scaling_factor, vae),
+            lambda latents, vae: decode(latents.div(vae.config["scaling_factor"]), vae),
+            decode_in_steps,
+        ],
+        mistakes=[
+            lambda latents, vae: decode(latents / 0.18215, vae),
+            lambda latents, vae: decode(latents * vae.config.scaling_factor, vae),
+            lambda latents, vae: vae.decode(latents / vae.config.scaling_factor).sample,
+            lambda latents, vae: decode(latents, vae) / vae.config.scaling_factor,
+        ],
     ),
 }
