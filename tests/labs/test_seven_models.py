@@ -96,6 +96,14 @@ def test_a_block_by_hand_is_torchs_count(cells: dict[str, Any]) -> None:
         assert counted / by_hand == pytest.approx(1, abs=0.01)
 
 
+def test_sd3_of_the_settings_written_here_has_its_count(cells: dict[str, Any]) -> None:
+    given = {name: cells[name] for name in ("torch", "count", "empty", "count_flop")}
+    made = labs.run(LAB, "sd3", given={**given, "flop": {"SD 1.5": 8.0e11}})
+    assert made["count"](made["sd3"]) == 2_028_328_000
+    assert made["sd3_flop"] / 1e12 == pytest.approx(8.90, rel=0.01)
+    assert torch.get_default_dtype() == torch.float32
+
+
 def test_a_price_without_a_source_is_refused(cells: dict[str, Any]) -> None:
     inputs = {
         "peak, TFLOP a second": (100.0, "a measurement", "2026-11"),

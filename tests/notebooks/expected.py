@@ -163,6 +163,8 @@ SAID = {  # what must be in a cell's output, word for word
     ("L08_seven_models", "cost"): "has no source or no date",
     ("L08_seven_models", "pipeline"): "the test can fail",
     ("L08_seven_models", "guarded-draw"): "6.26 PFLOP a picture, 40 steps",
+    ("L08_seven_models", "sd3"): "2,028,328,000 parameters",
+    ("L08_seven_models", "throughput"): "largest / smallest: 20 times",
     ("L08_seven_models", "omissions"): "and no error",
     ("07_training", "data-check"): "0 faults in 5 rows",
     ("07_training", "steps-count"): "the real DiT, bf16: 235,929,600 numbers",
