@@ -36,6 +36,8 @@ SCALE, CHANNELS, PATCH = 8, 16, 2  # image px of a latent px; latent channels; l
 RANK, STEPS, SIZE = 32, 40, 1328  # the workshop's own settings; image px
 PASSES = 2  # of the DiT in a step with guidance
 CARD = cards.CARDS["MI300X"]
+GAMING_BYTES = 24 * GIB  # of a Radeon RX 7900 XTX
+GPT2_PARAMETERS = 1_542_000_000  # the largest one: Radford et al. 2019, table 2
 
 COUNTED, COMPUTED = "counted from the catalogue", "computed from the model's shape"
 PUBLISHED, ESTIMATED = "published by AMD", "estimated, unmeasured"
@@ -273,6 +275,8 @@ def _lora() -> Iterator[Fact]:
 
 def _card() -> Iterator[Fact]:
     yield Fact("gpu.memory", CARD.memory, f"{CARD.memory // GIB} GB", PUBLISHED)
+    yield Fact("gaming.memory", GAMING_BYTES, f"{GAMING_BYTES // GIB} GB", PUBLISHED)
+    yield Fact("gpt2.parameters", GPT2_PARAMETERS, format_count(GPT2_PARAMETERS), "published by OpenAI")
     yield Fact("gpu.bandwidth", CARD.bandwidth, f"{CARD.bandwidth / 1e12:.1f} TB/s", PUBLISHED)
     yield Fact("gpu.compute_units", CARD.units, format_count(CARD.units), PUBLISHED)
     yield Fact("gpu.bf16", CARD.bf16, f"{CARD.bf16 / 1e12:,.0f} TFLOPS", PUBLISHED)

@@ -1,14 +1,20 @@
-"""Clean copies of the notebooks for the projector: no stored output gives away the answer to a bet."""
+"""Clean copies of the notebooks for the projector: no stored output gives away the answer to a bet.
+
+Nor does the head promise the minutes that a student needs alone: the talk's come from the plan.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from presenter import journal
 from workshop import files, glossary, notebooks
+
+MINUTES = re.compile(r"^\*\*\d+ minutes · ", re.MULTILINE)  # of a head: "**90 minutes · for anyone who …**"
 
 
 def write_copies(books: Sequence[Path], talk: Path) -> list[Path]:
@@ -24,7 +30,7 @@ def write_copies(books: Sequence[Path], talk: Path) -> list[Path]:
     copies = [into / path.name for path in books]
     missing = [(path, copy) for path, copy in zip(books, copies, strict=True) if not copy.exists()]
     for path, copy in missing:
-        made = clear_outputs(notebooks.load_raw(path))
+        made = drop_minutes(clear_outputs(notebooks.load_raw(path)))
         with files.replacing(copy) as file:
             file.write((json.dumps(made, indent=1, ensure_ascii=False) + "\n").encode())
     if missing:  # the notebooks link to it
@@ -41,3 +47,15 @@ def clear_outputs(book: dict[str, Any]) -> dict[str, Any]:
         for cell in book["cells"]
     ]
     return {**book, "cells": cells}
+
+
+def drop_minutes(book: dict[str, Any]) -> dict[str, Any]:
+    """Return a notebook whose head does not say how many minutes it takes.
+
+    >>> drop_minutes({"cells": [{"source": ["# 02\\n", "**90 minutes · for all**"]}]})
+    {'cells': [{'source': '# 02\\n**for all**'}]}
+    """
+    if not book["cells"]:
+        return book
+    head, *others = book["cells"]
+    return {**book, "cells": [{**head, "source": MINUTES.sub("**", "".join(head["source"]))}, *others]}

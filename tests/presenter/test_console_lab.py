@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 from presenter import journal
 from presenter.console import lab
+from presenter.console.copies import write_copies
 from tests.support.lesson import write_lesson
+from workshop import notebooks
 
 ADDRESS = "10.11.12.13"
 
@@ -98,6 +101,14 @@ def test_lab_opens_clean_copies_in_the_talks_folder_and_keeps_them_when_the_talk
     assert "typed on stage" in copy.read_text()
     ours.originals = True
     assert lab.make_arguments(ours, {}, now=0.0)[-1] == str(file)
+
+
+def test_the_head_of_a_copy_promises_no_minutes(tmp_path: Path) -> None:
+    copies = write_copies(notebooks.find(), tmp_path / "talk")
+    for path, copy in zip(notebooks.find(), copies, strict=True):
+        head, ours = (notebooks.read(one).cells[0].source for one in (path, copy))
+        assert re.search(r"^\*\*\d+ minutes · ", head, re.MULTILINE)
+        assert "minutes" not in ours and len(ours) > len(head) - 20
 
 
 def text(line: str) -> dict[str, object]:
