@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from presenter import check, cues, runtimes
+from presenter import check, cues, facts, runtimes
 from presenter.runtimes import Runtime
 from tests.support.cue_sheets import LEVELS, cue, write_sheet
 from workshop import gallery
@@ -330,6 +330,41 @@ def test_cue_sheets_of_this_repository_agree_with_its_notebooks() -> None:
     sheets, faults = check.check_all()
     assert sheets
     assert [str(fault) for fault in faults] == []
+
+
+WORDS_A_MINUTE = 130  # of a calm speaker
+
+
+def test_words_of_a_cue_fit_into_the_least_that_it_is_shortened_to() -> None:
+    spoken = [
+        (cue, len(facts.fill(cue.notes["Say"], notebook=sheet.name).split()))
+        for sheet in check.check_all()[0]
+        for cue in sheet.cues
+        if cue.least and "Say" in cue.notes
+    ]
+    assert len(spoken) > 60
+    longer = {cue.title: (words, cue.least) for cue, words in spoken if words / WORDS_A_MINUTE > cue.least}
+    assert longer == {}
+
+
+OF_ANOTHER_LANGUAGE = (
+    "in place of",
+    "each for itself",
+    "is no reason",
+    "has nowhere to go but",
+    "lies on it at once",
+)
+
+
+def test_cue_sheets_are_not_said_in_another_languages_order() -> None:
+    sheets = check.check_all()[0]
+    found = [
+        (sheet.name, words)
+        for sheet in sheets
+        for words in OF_ANOTHER_LANGUAGE
+        if words in sheet.path.read_text()
+    ]
+    assert found == []
 
 
 def test_missing_folder_is_one_fault(house: House, tmp_path: Path) -> None:
