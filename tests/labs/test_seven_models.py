@@ -128,6 +128,13 @@ def test_the_memory_of_a_course_leaves_no_room_for_what_is_computed(cells: dict[
     assert {box[name]["left, GB"] for name in ("FLUX.1-schnell", "FLUX.1-dev")} == {-21.74}
     needed = [box[name]["TFLOP/s needed"] for name in ("SDXL", "FLUX.1-schnell", "FLUX.1-dev")]
     assert needed == ["51 to 81", "74 to 99", "186 to 248"]
+    advice = next(cell.source for cell in notebooks.read(LAB).cells if "When to use which" in cell.source)
+    for said in (
+        f"FLUX.1's {box['FLUX.1-dev']['weights, GB']:.1f} GB",
+        f"its own {box['SDXL']['weights, GB']:.1f}.",
+        f"{box['FLUX.1-schnell']['TFLOP a picture']} TFLOP a picture",
+    ):
+        assert said in advice
 
 
 def test_a_courses_servers_are_recomputed(capsys: pytest.CaptureFixture[str]) -> None:
