@@ -117,6 +117,48 @@ def test_a_price_without_a_source_is_refused(cells: dict[str, Any]) -> None:
             cells["price"](10.0, 20, inputs | {"price an hour": wrong})
 
 
+def test_the_memory_of_a_course_leaves_no_room_for_what_is_computed(cells: dict[str, Any]) -> None:
+    pd = pytest.importorskip("pandas")
+    whole = {"SDXL": 3_468_838_010, "FLUX.1-dev": 16_870_598_966}
+    flop = {"SDXL": 6.76e12, "FLUX.1-dev": 74.4e12}
+    given = {"whole": whole, "flop": flop, "build": cells["build"], "pd": pd}
+    made = labs.run(LAB, "box", given=given)
+    box, one_layer = made["box"], made["one_layer"]
+    assert 0 < box["SDXL"]["left, GB"] < one_layer < 0.5
+    assert {box[name]["left, GB"] for name in ("FLUX.1-schnell", "FLUX.1-dev")} == {-21.74}
+    needed = [box[name]["TFLOP/s needed"] for name in ("SDXL", "FLUX.1-schnell", "FLUX.1-dev")]
+    assert needed == ["51 to 81", "74 to 99", "186 to 248"]
+    advice = next(cell.source for cell in notebooks.read(LAB).cells if "When to use which" in cell.source)
+    for said in (
+        f"FLUX.1's {box['FLUX.1-dev']['weights, GB']:.1f} GB",
+        f"its own {box['SDXL']['weights, GB']:.1f}.",
+        f"{box['FLUX.1-schnell']['TFLOP a picture']} TFLOP a picture",
+    ):
+        assert said in advice
+
+
+def test_a_courses_servers_are_recomputed(capsys: pytest.CaptureFixture[str]) -> None:
+    labs.run(LAB, "power", given={})
+    said = capsys.readouterr().out
+    for part in ("+11%", "$0.0255", "$0.0200", "$0.0177", "$650 a month", "$0.0021", "$0.0050"):
+        assert part in said
+    assert "in 25 months" in said and "in 38 months" in said
+
+
+def test_a_family_is_read_in_the_modules(cells: dict[str, Any]) -> None:
+    named = {"SD 1.5": "stable_diffusion_unet", "FLUX.1-dev": "flux_dit", "Qwen-Image": "qwen_image_dit"}
+    built = {name: cells["build"](key) for name, key in (named | {"Z-Image": "z_image_dit"}).items()}
+    given = {name: cells[name] for name in ("torch", "count", "build", "MODEL_CONFIGS")}
+    pd = pytest.importorskip("pandas")
+    families = labs.run(LAB, "families", given={**given, "networks": built, "pd": pd})["families"]
+    kinds = {name: row["kind"] for name, row in families.items()}
+    assert kinds["SD 1.5"] == "U-Net, cross-attentions"
+    assert kinds["FLUX.1-dev"] == "DiT, two-stream blocks, one-stream blocks"
+    assert kinds["Qwen-Image"] == "DiT, two-stream blocks" and "one stream" in kinds["Z-Image"]
+    assert {kinds[name] for name in ("Wan", "LTX-2", "ACE-Step 1.5")} == {"DiT, cross-attentions"}
+    assert families["Wan"]["cross-attentions"] == 40 and families["Qwen-Image"]["two-stream blocks"] == 60
+
+
 def test_a_pipeline_by_hand_draws_the_librarys_picture() -> None:
     cells = labs.run(LAB, "words", "parts", "denoise", "pipeline", given={"torch": torch, "count": count})
     ours, theirs = cells["by_hand_picture"], cells["theirs"]
