@@ -60,5 +60,6 @@ def table(*, steps: int, size: int) -> Iterator[str]:
     for card in CARDS.values():
         seconds = (predict(name, card, steps=steps, size=size) for name in models.PIPELINES)
         yield f"{card.name:<8}" + "".join(f"{one:>22.1f}" for one in seconds)
+    yield from (f"{card.name}: {card.source}" for card in CARDS.values())
     fifty = predict("Qwen-Image", CARDS["MI300X"], steps=50, size=size)
     yield f"{PUBLISHED}; predicted here: {fifty:.1f} s"

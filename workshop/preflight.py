@@ -70,7 +70,7 @@ def try_pipelines(profile: profiles.Profile) -> list[Check]:
     with contextlib.redirect_stdout(sys.stderr):
         profiles.use(profile.name)
         rate = bench.measure_rate(profile)
-        names = trial.choose([path.stem for path in notebooks.find()])
+        names = trial.choose(notebooks.find())
         checks = []
         for number, name in enumerate(names, 1):
             print(f"Trying {name}, {number} of {len(names)} …", flush=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop import drawing, loading, profiles, prompts
+from workshop import drawing, loading, notebooks, profiles, prompts
 from workshop import models as catalogue
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ FEW, MORE = 2, 4  # denoising steps of the pictures
 REFERENCES = {"Qwen-Image": 0, "Qwen-Image-Edit": 1, "Qwen-Image-Edit-2509": 2}
 REFERENCE_SIDE = 1024  # image px: DiffSynth resizes references to this area
 TOKEN = 16  # image px a side
-UTILISATION = {"mi300x": 0.4, "pocket": 0.3}
-"""The share of a large matrix product's rate that a DiT reaches: for the MI300X an estimate, for the pocket
-model what `./scripts/bench` shows on a CPU."""
+UTILISATION = {("mi300x", "cuda"): 0.4, ("pocket", "cpu"): 0.3}
+"""The share of a large matrix product's rate that a DiT reaches, by profile and device: for the MI300X an
+estimate, for the pocket model what `./scripts/bench` shows on a CPU. On a card nothing predicts the pocket
+model: its kernels are so small that starting them takes the time."""
 SLOW = 2.5  # times the prediction from which a step counts as slow
 
 
@@ -38,22 +40,32 @@ class Trial:
     load: float  # nearly 0 for one in memory
     first: float  # the first picture of `FEW` steps, with the search for kernels
     step: float  # one denoising step with guidance
-    predicted: float  # the same, by the count of its operations
+    predicted: float | None  # the same, by the count of its operations; None where nothing predicts it
 
     @property
     def slow(self) -> bool:
         """Return whether a step takes much longer than predicted."""
-        return self.step > SLOW * self.predicted
+        return self.predicted is not None and self.step > SLOW * self.predicted
 
     def __str__(self) -> str:
-        step = f"a step {self.step:.2g} s, {self.predicted:.2g} s predicted"
+        expected = "nothing" if self.predicted is None else f"{self.predicted:.2g} s"
+        step = f"a step {self.step:.2g} s, {expected} predicted"
         return f"loaded in {self.load:.1f} s, first picture of {FEW} steps {self.first:.1f} s; {step}"
 
 
-def choose(stems: Sequence[str]) -> list[str]:
-    """Return the pipelines that notebooks use, by their stems, such as "02_inference"."""
-    numbers = {stem[:2] for stem in stems}
-    return [name for name in catalogue.PIPELINES if numbers & set(catalogue.MODELS[name].notebooks)]
+def choose(paths: Sequence[Path]) -> list[str]:
+    """Return the pipelines that notebooks use: by the catalogue, and for labs by what their code loads.
+
+    Raises ValueError, with the file and what to do, if one cannot be read or is no notebook.
+    """
+    numbers = {path.stem[:2] for path in paths}
+    labs = [notebooks.read(path) for path in paths if notebooks.is_lab(path)]
+    code = "\n".join(cell.source for lab in labs for cell in lab.code)
+    return [
+        name
+        for name in catalogue.PIPELINES
+        if numbers & set(catalogue.MODELS[name].notebooks) or f'load_pipeline("{name}")' in code
+    ]
 
 
 def run(name: str, profile: profiles.Profile, *, rate: float) -> Trial:
@@ -71,7 +83,8 @@ def run(name: str, profile: profiles.Profile, *, rate: float) -> Trial:
         _time_picture(pipe, profile, name=name, steps=steps, auto_resize=resize) for steps in (FEW, FEW, MORE)
     )
     work = count_work(name, pipe, size=profile.size, auto_resize=resize)
-    predicted = work / rate / UTILISATION[profile.name]
+    share = UTILISATION.get((profile.name, profile.device))
+    predicted = work / rate / share if share else None
     return Trial(name, loaded, first, max(0.0, more - few) / (MORE - FEW), predicted)
 
 

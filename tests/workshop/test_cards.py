@@ -27,7 +27,8 @@ def test_references_cost_more(capsys):
     assert bench.main(["--predict"]) == 0
     said = capsys.readouterr().out
     assert "unmeasured" in said.splitlines()[0] and "published" in said.splitlines()[-1]
-    for name in cards.CARDS:
+    for name, card in cards.CARDS.items():
+        assert f"{name}: {card.source}" in said
         (line,) = [line for line in said.splitlines() if line.startswith(f"{name} ")]
         figures = [float(word) for word in line.split()[1:]]
         assert figures == sorted(figures) and len(figures) == len(models.PIPELINES)

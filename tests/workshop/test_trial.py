@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from workshop import loading, preflight, trial
+from workshop import loading, notebooks, preflight, trial
 from workshop.runner import run
 
 
@@ -71,9 +71,20 @@ def test_full_waits_until_the_files_are_there(monkeypatch, capsys):
 
 
 def test_notebooks_name_their_pipelines():
-    assert trial.choose(["02_inference"]) == ["Qwen-Image"]
-    assert trial.choose(["05_edit", "06_multi_image"])[-1] == "Qwen-Image-Edit-2509"
-    assert trial.choose(["L01_noise_to_digits"]) == []
+    def choose(*names: str) -> list[str]:
+        return trial.choose(notebooks.select(names))
+
+    assert choose("02") == choose("L02") == choose("L03") == ["Qwen-Image"]
+    assert choose("05", "06")[-1] == "Qwen-Image-Edit-2509"
+    assert choose("L01") == []
+
+
+def test_nothing_predicts_the_pocket_model_on_a_card(monkeypatch):
+    from tests.support.machines import MACHINE
+
+    monkeypatch.setattr(trial, "UTILISATION", {})
+    tried = trial.run("Qwen-Image", MACHINE, rate=1e20)
+    assert tried.predicted is None and not tried.slow and str(tried).endswith("nothing predicted")
 
 
 def test_the_warm_up_goes_on_after_a_pipeline_that_fails(monkeypatch, capsys):

@@ -225,16 +225,17 @@ def as_json(results: list[NotebookRun], *, profile: str, started: datetime) -> s
     return json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
 
 
-def warm_up(stems: list[str], profile: profiles.Profile) -> int:
+def warm_up(paths: list[Path], profile: profiles.Profile) -> int:
     """Draw a short picture with each pipeline that notebooks use, and print what it took.
 
-    stems: of the notebooks
     returns: 0 if all pipelines drew, else 1
+
+    Raises ValueError if a notebook cannot be read.
     """
     from workshop import bench, trial
 
     rate, code = bench.measure_rate(profile), 0
-    names = trial.choose(stems)
+    names = trial.choose(paths)
     print(f"Warming up: {', '.join(names) or 'nothing, for these notebooks use no pipeline'}", flush=True)
     for name in names:
         print(f"  … {name}", flush=True)
@@ -285,7 +286,8 @@ def main(argv: list[str]) -> int:
     output = options.output or files.REPO / "runs" / stamp
     try:
         profile = profiles.use(options.profile, models=options.warm_up and not options.dry_run)
-        chosen = [path.stem for path in notebooks.select(options.names)]
+        paths = notebooks.select(options.names)
+        chosen = [path.stem for path in paths]
         if options.dry_run:
             demand_output(output)
             would = ", ".join(chosen)
@@ -293,7 +295,7 @@ def main(argv: list[str]) -> int:
             print(warm if options.warm_up else f"Would run {would} into {files.from_here(output)}")
             return 0
         if options.warm_up:
-            return warm_up(chosen, profile)
+            return warm_up(paths, profile)
         gpu, count = profile.device == "cuda", len(chosen)
         if gpu and (options.jobs or 1) > 1:
             raise ValueError("--jobs: on a GPU notebooks run one at a time, for each fills it. Leave it out.")
