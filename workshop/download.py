@@ -65,7 +65,7 @@ SOURCES: dict[str, Fetch] = {"modelscope": _from_modelscope, "huggingface": _fro
 def check_names(names: Sequence[str]) -> None:
     """Raise ValueError, with the right names, for a name that is not in the catalogue."""
     lists.demand("names", names)
-    known = (*catalogue.MODELS, dataset.DOG)
+    known = (*catalogue.MODELS, *catalogue.OPTIONS, dataset.DOG)
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(f"There is no model named {unknown[0]!r}. These are: {', '.join(known)}.")
@@ -82,7 +82,8 @@ def fetch(names: Sequence[str] = (), *, profile: profiles.Profile, source: str =
     cannot be reached or a file is still not right afterwards. Files that were whole stay as they are.
     """
     check_names(names)
-    models = [m for m in catalogue.MODELS.values() if (m.name in names if names else preflight.needed(m))]
+    named = [model for name, model in (catalogue.MODELS | catalogue.OPTIONS).items() if name in names]
+    models = named if names else [model for model in catalogue.MODELS.values() if preflight.needed(model)]
     wanted = [
         (model, part, found)
         for model in models
@@ -114,8 +115,10 @@ def fetch(names: Sequence[str] = (), *, profile: profiles.Profile, source: str =
 def main(argv: list[str]) -> int:
     """Download from the command line; return 1 with the reason if it did not work, 2 for a wrong word."""
     parser = argparse.ArgumentParser(prog="./scripts/download", description="Fetch the real weights.")
-    names = ", ".join([*catalogue.MODELS, f"{dataset.DOG} (the pictures that 07 trains on)"])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {names}; all if left out")
+    said = [*catalogue.MODELS, f"{dataset.DOG} (the pictures that 07 trains on)"]
+    options = ", ".join(catalogue.OPTIONS)
+    named = f"any of: {', '.join(said)}; all of these if left out; or, as an option, {options}"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=named)
     parser.add_argument("--profile", default="auto", choices=("auto", *profiles.NAMES))
     default = os.environ.get("DIFFSYNTH_DOWNLOAD_SOURCE", "modelscope").lower()
     parser.add_argument("--source", default=default, choices=tuple(SOURCES))

@@ -154,6 +154,17 @@ MODELS = {
         Model("F2P", "DiffSynth-Studio/Qwen-Image-Edit-F2P", (LORA,), APACHE, ("05",)),
     )
 }
+OPTIONS = {
+    "Lightning": Model(
+        "Lightning",
+        "lightx2v/Qwen-Image-Lightning",
+        # Rank 64 on attention and MLPs of both streams is 424,673,280 parameters; the hub says 850 MB.
+        (Part("lora", "Qwen-Image-Lightning-4steps-V2.0-bf16.safetensors", 1, 850_000_000, exact=False),),
+        APACHE,
+        (),
+    )
+}
+"""What no notebook needs: it is fetched when it is named, and gives another result (lightning)."""
 
 _SHARED = {"text_encoder": "Qwen-Image", "vae": "Qwen-Image", "tokenizer": "Qwen-Image"}
 # Which model each pipeline takes each part from; text encoder and VAE are the same in all three repositories.
