@@ -32,7 +32,9 @@ def gradients(stage: sharpen.SharpenStage, loss: torch.Tensor) -> dict[str, torc
 def pull(stage: sharpen.SharpenStage, step: int) -> torch.Tensor:
     """Return how the stage moves the decoder's last weights at a step, as one vector."""
     found = gradients(stage, stage.loss(step))
-    return torch.cat([grad.flatten() for name, grad in found.items() if name.startswith("vae.decoder.conv_out")])
+    return torch.cat(
+        [grad.flatten() for name, grad in found.items() if name.startswith("vae.decoder.conv_out")]
+    )
 
 
 def test_a_step_moves_decoder_and_critic_and_leaves_what_latents_mean(stage: sharpen.SharpenStage) -> None:

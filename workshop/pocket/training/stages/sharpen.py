@@ -23,11 +23,11 @@ from workshop.pocket.training.speed import autocast
 from workshop.pocket.training.stages.decoder import DecoderStage
 from workshop.pocket.training.stages.vae import log_light
 
-CRITICISM = 0.7
-"""How strongly the critic's opinion pulls at a decoded picture, beside the pull of the other losses."""
+PRIMER, GENTLE = 200, 1_800
+"""Steps up to which the decoder does not listen to the critic yet, and up to which it listens a little."""
 
-PRIMER = 200
-"""Steps in which the critic learns and the decoder does not listen yet."""
+A_LITTLE, MUCH = 0.7, 1.5
+"""How strongly the critic's opinion pulls at a decoded picture; the pull of the other losses is 1."""
 
 
 class Critic(torch.nn.Module):
@@ -65,7 +65,7 @@ def critic_loss(of_renders: torch.Tensor, of_decoded: torch.Tensor) -> torch.Ten
 class SharpenStage(DecoderStage):
     """The decoder stage's loss, and a critic's opinion; decoder and critic learn in the same step."""
 
-    name, steps, rate, batch, ema = "sharpen", 1_800, 2e-4, 16, 0.995
+    name, steps, rate, batch, ema = "sharpen", 2_900, 2e-4, 16, 0.995
     enough: ClassVar = {"plain": (2_000, 1), "rich": (800, 2)}
 
     def __init__(self, folder: Path, device: str) -> None:
@@ -77,8 +77,8 @@ class SharpenStage(DecoderStage):
         """Return a scalar whose gradient moves decoder and critic at once; its value means nothing.
 
         At the decoded pictures x̂ the decoder stage's loss pulls by g, and the critic by c = −∇ mean D(x̂), as
-        soon as its primer is over. The decoder follows g + CRITICISM · |g|/|c| · c; the critic's own loss is
-        added.
+        soon as its primer is over. The decoder follows g + k · |g|/|c| · c, where k is A_LITTLE, then MUCH;
+        the critic's own loss is added.
         """
         latents, pictures, anew = self.crops(step)
         with single_frame(), autocast(self.device):
@@ -88,6 +88,7 @@ class SharpenStage(DecoderStage):
         if step >= PRIMER:
             opinion = sum(part.mean() for part in self.critic(shown))
             (criticism,) = torch.autograd.grad(-opinion, shown)
-            pull = pull + CRITICISM * pull.norm() / criticism.norm().clamp_min(1e-12) * criticism
+            strength = A_LITTLE if step < GENTLE else MUCH
+            pull = pull + strength * pull.norm() / criticism.norm().clamp_min(1e-12) * criticism
         judged = zip(self.critic(pictures), self.critic(shown.detach()), strict=True)
         return (decoded * pull).sum() + sum(critic_loss(*both) for both in judged)
