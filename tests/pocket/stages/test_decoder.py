@@ -21,7 +21,7 @@ PORTRAIT = scenes.Scene("portrait", people=(scenes.Person(),))
 def stage(tmp_path_factory: pytest.TempPathFactory) -> decoder.DecoderStage:
     """The stage on four renders of each finish."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoder, "ENOUGH", {"plain": (24, 1), "rich": (16, 2)})
+        patch.setattr(decoder.DecoderStage, "enough", {"plain": (24, 1), "rich": (16, 2)})
         patch.setattr(decoder, "HELD_OUT", 4)
         patch.setattr(decoder, "FACES_OF_A_KIND", 1)
         return decoder.DecoderStage(tmp_path_factory.mktemp("runs"), "cpu")

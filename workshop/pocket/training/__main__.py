@@ -39,6 +39,7 @@ from workshop.pocket.training.stages.decoder import DecoderStage
 from workshop.pocket.training.stages.edit import EditStage
 from workshop.pocket.training.stages.feature import FeatureStage
 from workshop.pocket.training.stages.reader import ReaderStage
+from workshop.pocket.training.stages.sharpen import SharpenStage
 from workshop.pocket.training.stages.text import TextStage
 from workshop.pocket.training.stages.vae import VaeStage
 from workshop.pocket.training.stages.vision import VisionStage
@@ -47,6 +48,7 @@ from workshop.pocket.training.warm import WARM, load_start
 STAGES: dict[str, Callable[[Path, str], Stage]] = {
     "vae": VaeStage,
     "decoder": DecoderStage,
+    "sharpen": SharpenStage,
     "text": TextStage,
     "vision": VisionStage,
     "reader": ReaderStage,

@@ -116,10 +116,14 @@ def normalise(vae: QwenImageVAE, pictures: torch.Tensor) -> None:
 def load_vae(folder: Path) -> QwenImageVAE:
     """Return the trained VAE with normalised latents, in float32, for inference; else the shipped one.
 
-    The stage `decoder` begins with either of them and keeps its encoder.
+    The stages `decoder` and `sharpen` begin with what there is and keep its encoder.
     """
     vae = QwenImageVAE(**VAE_KWARGS)
-    if checkpoint.exists(folder, "decoder"):
+    if checkpoint.exists(folder, "sharpen"):
+        weights = checkpoint.load_trained(folder, "sharpen")
+        own = {key: value for key, value in weights.items() if key.startswith("vae.")}  # without the critic
+        vae.load_state_dict({key.removeprefix("vae."): value for key, value in own.items()})
+    elif checkpoint.exists(folder, "decoder"):
         vae.load_state_dict(checkpoint.load_trained(folder, "decoder"))
     elif checkpoint.exists(folder, "vae"):
         vae.load_state_dict(checkpoint.load_trained(folder, "vae"))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -61,31 +62,33 @@ class DecoderStage:
 
     name, steps, rate, batch, ema = "decoder", 6_000, 4e-4, 16, 0.998
     crop = 64
+    enough: ClassVar = ENOUGH
 
     def __init__(self, folder: Path, device: str) -> None:
         self.device = device
-        self.network = QwenImageVAE(**VAE_KWARGS).to(device)
-        self.network.load_state_dict(load_vae(folder).state_dict())
-        self.network.requires_grad_(False)
-        for part in (self.network.decoder, self.network.post_quant_conv):
+        self.vae = QwenImageVAE(**VAE_KWARGS).to(device)
+        self.vae.load_state_dict(load_vae(folder).state_dict())
+        self.vae.requires_grad_(False)
+        for part in (self.vae.decoder, self.vae.post_quant_conv):
             part.requires_grad_(True)
+        self.network: torch.nn.Module = self.vae
         self.perception = Perception().to(device)
-        self.sources = {finish: self._read(folder, finish) for finish in ENOUGH}
+        self.sources = {finish: self._read(folder, finish) for finish in self.enough}
         self.held_out = {
             finish: redrawn(folder, HELD_OUT, seed=3, test=True, rich=finish == "rich")[1:]
-            for finish in ENOUGH
+            for finish in self.enough
         }
         self.faces = {
             finish: [
                 faces.render_faces(kind, FACES_OF_A_KIND, seed=4, rich=finish == "rich")
                 for kind in faces.KINDS
             ]
-            for finish in ENOUGH
+            for finish in self.enough
         }
 
     def _read(self, folder: Path, finish: str) -> tuple[Crops, tuple[np.ndarray, np.ndarray]]:
         """Return where to cut, and the latents of renders and of redrawn pictures, each (N, 16, 16, 16)."""
-        count, seed = ENOUGH[finish]
+        count, seed = self.enough[finish]
         chosen, pictures, own, drawn = redrawn(folder, count, seed=seed, rich=finish == "rich")
         return Crops(chosen, pictures), (own, drawn)
 
@@ -106,12 +109,20 @@ class DecoderStage:
         return z, to_tensor(np.stack(pictures), self.device), torch.tensor(redrawings, device=self.device)
 
     def loss(self, step: int) -> torch.Tensor:
-        """Return the mean over crops of the loss of their kind, + 0.1 · Perception, a scalar."""
+        """Return what is wrong with the decoded crops of a step, a scalar."""
         latents, pictures, anew = self.crops(step)
         with single_frame(), autocast(self.device):
-            decoded = self.network.decode(latents).float()
-            perceived = self.perception(decoded, pictures).float()
-        total, share = PERCEPTION * perceived, anew.float().mean()
+            decoded = self.vae.decode(latents).float()
+        return self.measure(decoded, pictures, anew)
+
+    def measure(self, decoded: torch.Tensor, pictures: torch.Tensor, anew: torch.Tensor) -> torch.Tensor:
+        """Return the mean over crops of the loss of their kind, + 0.1 · Perception, a scalar.
+
+        decoded, pictures: (B, 3, H, W) in [-1, 1]; anew: whether a crop's latents were redrawn, (B,)
+        """
+        with autocast(self.device):
+            total = PERCEPTION * self.perception(decoded, pictures).float()
+        share = anew.float().mean()
         if anew.any():
             total = total + share * redrawn_loss(decoded[anew], pictures[anew])
         if not anew.all():
@@ -123,13 +134,13 @@ class DecoderStage:
         """Decode latents, (B, 16, H, W), as pictures, (B, 3, 8·H, 8·W) in [-1, 1]."""
         with single_frame():
             parts = torch.as_tensor(latents).float().to(self.device).split(8)
-            return torch.cat([self.network.decode(part).float().clamp(-1, 1) for part in parts])
+            return torch.cat([self.vae.decode(part).float().clamp(-1, 1) for part in parts])
 
     @torch.no_grad()
     def copy(self, pictures: np.ndarray) -> np.ndarray:
         """Return what the VAE makes of pictures, uint8 (B, H, W, 3)."""
         with single_frame():
-            parts = [self.network.encode(part) for part in to_tensor(pictures, self.device).split(8)]
+            parts = [self.vae.encode(part) for part in to_tensor(pictures, self.device).split(8)]
         return to_pictures(self.decode(torch.cat(parts)))
 
     def report(self) -> str:
