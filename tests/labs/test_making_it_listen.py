@@ -172,9 +172,9 @@ def test_weights_are_found_beside_the_models_and_else_explained(
     cached = tmp_path / "cache/model_index.json"
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: str(cached))
     assert weights.find("c/d") == cached.parent
-    assert "c/d is not on this machine" in weights.explain("c/d", 1) and "0.00 GB" in weights.explain(
-        "c/d", 1
-    )
+    told = weights.explain("c/d", 1)
+    assert "c/d is not on this machine" in told and "0.00 GB" in told
+    assert told.endswith('get the files that diffusers reads: DiffusionPipeline.download("c/d")')
 
 
 # The judges
