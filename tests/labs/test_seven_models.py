@@ -162,7 +162,7 @@ def test_the_memory_of_a_course_leaves_no_room_for_what_is_computed(cells: dict[
 
 
 def test_a_courses_servers_are_recomputed(capsys: pytest.CaptureFixture[str]) -> None:
-    labs.run(LAB, "power", given={})
+    labs.run(LAB, "power", "server", given={})
     said = capsys.readouterr().out
     for part in ("+11%", "$0.0255", "$0.0200", "$0.0177", "$650 a month", "$0.0021", "$0.0050"):
         assert part in said

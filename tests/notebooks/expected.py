@@ -42,7 +42,7 @@ PICTURES: dict[str, dict[str, int]] = {
         "zeros": 4,
         "sweep-grid": 6,
         "negative": 8,
-        "wording-table": 4,
+        "wording-grid": 4,
         "sizes-grid": 5,
     },
     "07_training": {
@@ -154,6 +154,7 @@ SAID = {  # what must be in a cell's output, word for word
     ("L03_making_it_listen", "overshoot"): "w= 7.5: radius 1.30",
     ("L03_making_it_listen", "identities"): "swapped              mock: True   identities: False",
     ("L03_making_it_listen", "loop-equal"): "0 pixels differ, tolerance 0",
+    ("L03_making_it_listen", "wording-table"): "-16%, from -35% to +0%",
     ("L03_making_it_listen", "flux-counted"): "w costs 10,229,760; SDXL's U-Net 2,567,463,684",
     ("L03_making_it_listen", "sdxl-draw"): "is not on this machine. Its denoiser alone has 2,567,463,684",
     ("L08_seven_models", "meta"): "20,430,401,088 parameters on the device meta",
