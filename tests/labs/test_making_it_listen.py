@@ -234,5 +234,11 @@ def test_two_seeds_of_a_prompt_are_held_against_each_other(cells: dict[str, Any]
     assert cells["find_apart"](grey).tolist() == [10.0, 0.0]
 
 
+def test_six_of_eight_is_what_a_coin_does_in_more_than_a_quarter_of_tries(cells: dict[str, Any]) -> None:
+    chance = cells["find_chance"]
+    assert chance(6, 8) == chance(2, 8) == 2 * (1 + 8 + 28) / 256 > 0.25
+    assert chance(0, 8) == 2 / 256 and chance(4, 8) == 1
+
+
 def test_levels_fall_to_the_picture(cells: dict[str, Any]) -> None:
     assert all(one[1] > after[1] for one, after in pairwise(cells["LEVELS"])) and len(cells["LEVELS"]) == 51

@@ -154,6 +154,7 @@ SAID = {  # what must be in a cell's output, word for word
     ("L03_making_it_listen", "overshoot"): "w= 7.5: radius 1.30",
     ("L03_making_it_listen", "identities"): "swapped              mock: True   identities: False",
     ("L03_making_it_listen", "loop-equal"): "0 pixels differ, tolerance 0",
+    ("L03_making_it_listen", "sweep-grid"): "falls in 6 of 8 prompts; a coin is as uneven in 29% of tries",
     ("L03_making_it_listen", "wording-table"): "-16%, from -35% to +0%",
     ("L03_making_it_listen", "flux-counted"): "w costs 10,229,760; SDXL's U-Net 2,567,463,684",
     ("L03_making_it_listen", "sdxl-draw"): "is not on this machine. Its denoiser alone has 2,567,463,684",
