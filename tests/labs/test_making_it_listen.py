@@ -212,7 +212,7 @@ def test_the_effect_of_two_shares_has_newcombes_interval(cells: dict[str, Any]) 
         (10, 0, 10, 0.6075, 1.0),
     ):
         effect, *ends = cells["find_effect"](hits, others, count)
-        assert effect == (hits - others) / count and ends == pytest.approx([low, high], abs=1e-4)
+        assert [effect, *ends] == pytest.approx([(hits - others) / count, low, high], abs=1e-4)
     effect, low, high = cells["find_effect"](0, 0, 12)
     assert effect == 0 and low == pytest.approx(-high)
 
