@@ -158,7 +158,10 @@ SAID = {  # what must be in a cell's output, word for word
     ("L03_making_it_listen", "wording-table"): "-16%, from -35% to +0%",
     ("L03_making_it_listen", "flux-counted"): "w costs 10,229,760; SDXL's U-Net 2,567,463,684",
     ("L03_making_it_listen", "sdxl-draw"): "is not on this machine. Its denoiser alone has 2,567,463,684",
-    ("L08_seven_models", "meta"): "20,430,401,088 parameters on the device meta",
+    (
+        "L08_seven_models",
+        "meta",
+    ): "MiB (host memory of this process)\n20,430,401,088 parameters on the device meta",
     ("L08_seven_models", "hash"): "equal: True",
     ("L08_seven_models", "flop-referee"): "ratio 1.00",
     ("L08_seven_models", "vae"): "48 times fewer numbers, 4096 times fewer pairs",
