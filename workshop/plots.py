@@ -13,14 +13,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def bars(values: Mapping[str, float], *, unit: str, alt: str) -> None:
-    """Show a bar for each value, with its number."""
+def bars(values: Mapping[str, float], *, unit: str, alt: str, line: float | None = None) -> None:
+    """Show a bar for each value, with its number.
+
+    line: where a line across all bars stands, in the values' unit
+    """
     figure, axes = _axes(height=0.5 * len(values) + 0.9)
     drawn = axes.barh(list(values), list(values.values()), color="#4c78a8")
     axes.bar_label(drawn, padding=3)
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.set_xlabel(unit)
+    if line is not None:
+        axes.axvline(line, color="#e45756", linestyle="--")
     show(figure, alt=alt)
 
 

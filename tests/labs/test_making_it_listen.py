@@ -172,9 +172,9 @@ def test_weights_are_found_beside_the_models_and_else_explained(
     cached = tmp_path / "cache/model_index.json"
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: str(cached))
     assert weights.find("c/d") == cached.parent
-    assert "c/d is not on this machine" in weights.explain("c/d", 1) and "0.00 GB" in weights.explain(
-        "c/d", 1
-    )
+    told = weights.explain("c/d", 1)
+    assert "c/d is not on this machine" in told and "0.00 GB" in told
+    assert told.endswith('get the files that diffusers reads: DiffusionPipeline.download("c/d")')
 
 
 # The judges
@@ -205,11 +205,39 @@ def test_maps_are_drawn_and_what_is_no_map_is_refused() -> None:
 
 
 def test_the_effect_of_two_shares_has_newcombes_interval(cells: dict[str, Any]) -> None:
-    # Newcombe 1998, Statistics in Medicine 17, 873-890, table II, method 10
+    # Newcombe 1998, Statistics in Medicine 17, 873-890, table II, method 10: the columns of equal counts
+    for hits, others, count, low, high in (
+        (9, 3, 10, 0.1705, 0.8090),
+        (6, 2, 7, 0.0582, 0.8062),
+        (10, 0, 10, 0.6075, 1.0),
+    ):
+        effect, *ends = cells["find_effect"](hits, others, count)
+        assert [effect, *ends] == pytest.approx([(hits - others) / count, low, high], abs=1e-4)
     effect, low, high = cells["find_effect"](0, 0, 12)
     assert effect == 0 and low == pytest.approx(-high)
-    effect, low, high = cells["find_effect"](10, 0, 10)  # the table's (f): 10/10 - 0/10
-    assert (effect, high) == (1.0, 1.0) and low == pytest.approx(0.6075, abs=1e-3)
+
+
+def test_the_wording_says_nothing_of_a_drop_that_chance_explains(cells: dict[str, Any]) -> None:
+    reading = next(cell.source for cell in notebooks.read(LAB).cells if cell.id == "wording-reading")
+    nothing, lost = reading.partition("Where it does not, something is lost.")[::2]
+    # hits of 25, as the notebook counts them on the pocket
+    for words, hits in (("the other order", 25), ("quality words", 25), ("a style", 24), ("weights", 21)):
+        _, low, high = cells["find_effect"](hits, 25, 25)
+        assert low < 0 < high and words in nothing
+    for words, hits in (("scrambled", 19), ("tags", 20), ("fewer words", 15), ("Repeating", 20)):
+        assert cells["find_effect"](hits, 25, 25)[2] < 0 and words in lost
+
+
+def test_two_seeds_of_a_prompt_are_held_against_each_other(cells: dict[str, Any]) -> None:
+    levels = (0, 10, 50, 50)  # of two prompts, two seeds each
+    grey = [Image.new("RGB", (4, 4), (level, level, level)) for level in levels]
+    assert cells["find_apart"](grey).tolist() == [10.0, 0.0]
+
+
+def test_six_of_eight_is_what_a_coin_does_in_more_than_a_quarter_of_tries(cells: dict[str, Any]) -> None:
+    chance = cells["find_chance"]
+    assert chance(6, 8) == chance(2, 8) == 2 * (1 + 8 + 28) / 256 > 0.25
+    assert chance(0, 8) == 2 / 256 and chance(4, 8) == 1
 
 
 def test_levels_fall_to_the_picture(cells: dict[str, Any]) -> None:

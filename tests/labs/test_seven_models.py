@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from diffsynth.configs import MODEL_CONFIGS
 from diffsynth.core.loader.file import hash_state_dict_keys
 
 from tests.support import labs, tiny_pipelines, tiny_qwen
-from workshop import models, notebooks
+from workshop import memory, models, notebooks
 from workshop.labs import weights
 
 LAB = notebooks.LABS.folder / "L08_seven_models.ipynb"
@@ -49,6 +50,10 @@ RUNS = {  # TFLOP of a forward pass, of an independent count
     "run_flux2": ("FLUX.2-dev", "flux2_dit", 282.6),
     "run_qwen": ("Qwen-Image", "qwen_image_dit", 69.3),
 }
+
+
+def source(cell_id: str) -> str:
+    return next(cell.source for cell in notebooks.read(LAB).cells if cell.id == cell_id)
 
 
 def count(network: torch.nn.Module) -> int:
@@ -98,10 +103,29 @@ def test_a_block_by_hand_is_torchs_count(cells: dict[str, Any]) -> None:
 
 def test_sd3_of_the_settings_written_here_has_its_count(cells: dict[str, Any]) -> None:
     given = {name: cells[name] for name in ("torch", "count", "empty", "count_flop")}
-    made = labs.run(LAB, "sd3", given={**given, "flop": {"SD 1.5": 8.0e11}})
+    made = labs.run(LAB, "sd3", given={**given, "bits": {"bf16": 16}, "flop": {"SD 1.5": 8.0e11}})
     assert made["count"](made["sd3"]) == 2_028_328_000
     assert made["sd3_flop"] / 1e12 == pytest.approx(8.90, rel=0.01)
     assert torch.get_default_dtype() == torch.float32
+
+
+def test_how_many_times_a_parameter_or_an_operation_is_said_as_counted(cells: dict[str, Any]) -> None:
+    given = {name: cells[name] for name in ("torch", "count", "build", "hash_shapes", "find_entry")}
+    given |= {"MODEL_CONFIGS": MODEL_CONFIGS, "seven": {"FLUX.1-dev": "flux_dit"}}
+    rows = labs.run(LAB, "table", given=given)["rows"]
+    assert rows == {"FLUX.1-dev": {"parameters": "11,901,408,320", "as published": "renamed"}}
+    published = [name for name in PARAMETERS if name.endswith(("_dit", "_unet")) and PARAMETERS[name][1]]
+    times = PARAMETERS["z_image_dit"][0] / PARAMETERS["stable_diffusion_xl_unet"][0]
+    said = source("families-question")
+    assert f"{times:.1f} times SDXL's" in said and len(published) == 6 and "Six networks" in said
+    times = 2_028_328_000 / PARAMETERS["stable_diffusion_unet"][0]
+    assert f"has {times:.1f} times SD 1.5's parameters" in source("sd3-question")
+
+
+def test_a_network_that_is_neither_published_nor_renamed_is_told(cells: dict[str, Any]) -> None:
+    given = {name: cells[name] for name in ("torch", "count", "build", "hash_shapes")}
+    given |= {"MODEL_CONFIGS": [], "find_entry": lambda name: {}, "seven": {"Qwen-Image": "qwen_image_dit"}}
+    assert labs.run(LAB, "table", given=given)["rows"]["Qwen-Image"]["as published"] == "no"
 
 
 def test_a_price_without_a_source_is_refused(cells: dict[str, Any]) -> None:
@@ -128,7 +152,7 @@ def test_the_memory_of_a_course_leaves_no_room_for_what_is_computed(cells: dict[
     assert {box[name]["left, GB"] for name in ("FLUX.1-schnell", "FLUX.1-dev")} == {-21.74}
     needed = [box[name]["TFLOP/s needed"] for name in ("SDXL", "FLUX.1-schnell", "FLUX.1-dev")]
     assert needed == ["51 to 81", "74 to 99", "186 to 248"]
-    advice = next(cell.source for cell in notebooks.read(LAB).cells if "When to use which" in cell.source)
+    advice = source("mistakes-question")
     for said in (
         f"FLUX.1's {box['FLUX.1-dev']['weights, GB']:.1f} GB",
         f"its own {box['SDXL']['weights, GB']:.1f}.",
@@ -138,7 +162,7 @@ def test_the_memory_of_a_course_leaves_no_room_for_what_is_computed(cells: dict[
 
 
 def test_a_courses_servers_are_recomputed(capsys: pytest.CaptureFixture[str]) -> None:
-    labs.run(LAB, "power", given={})
+    labs.run(LAB, "power", "server", given={})
     said = capsys.readouterr().out
     for part in ("+11%", "$0.0255", "$0.0200", "$0.0177", "$650 a month", "$0.0021", "$0.0050"):
         assert part in said
@@ -157,6 +181,60 @@ def test_a_family_is_read_in_the_modules(cells: dict[str, Any]) -> None:
     assert kinds["Qwen-Image"] == "DiT, two-stream blocks" and "one stream" in kinds["Z-Image"]
     assert {kinds[name] for name in ("Wan", "LTX-2", "ACE-Step 1.5")} == {"DiT, cross-attentions"}
     assert families["Wan"]["cross-attentions"] == 40 and families["Qwen-Image"]["two-stream blocks"] == 60
+
+
+def test_other_libraries_have_the_families_that_the_list_lacks(capsys: pytest.CaptureFixture[str]) -> None:
+    made = labs.run(LAB, "other-families", given={"torch": torch, "count": count, "re": re})
+    assert made["passes_a_picture"] == 576 and count(made["janus"]) > 7e9
+    said = capsys.readouterr().out
+    assert "IFPipeline then IFSuperResolutionPipeline" in said
+    assert "2 of IdeficsGatedCrossAttentionLayer" in said  # one in four layers
+
+
+def test_years_are_those_of_the_papers_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    made = labs.run(LAB, "timeline", given={})
+    assert made["off"] == ["Stable Diffusion", "Flamingo", "Gemini"]
+    assert [made["find_year"](number) for number in ("1503.03585", "2602.00744")] == [2015, 2026]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "2015-03  Diffusion (arXiv 1503.03585)" and lines[:-2] == sorted(lines[:-2])
+    assert lines[-2] == "no arXiv number: Midjourney v4, GPT-4V, FLUX.1, Sora"
+    assert all(re.fullmatch(r"\d{4}\.\d{5}", number) for number in made["dated"].values())
+
+
+def test_pipelines_are_counted_by_their_names_and_small_denoisers_by_their_bytes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with torch.device("meta"):
+        sizes = {"small": torch.nn.Linear(1000, 1_700_000), "large": torch.nn.Linear(1000, 1_800_000)}
+    given = {"networks": sizes, "more": {}, "families": dict(sizes), "count": count}
+    made = labs.run(LAB, "media", given=given)
+    assert made["small"] == ["small"]  # 1.7e9 parameters of 4.5 bits are 0.96 GB
+    said = capsys.readouterr().out
+    for word, number in (("image", 13), ("video", 6), ("audio", 3), ("music", 2), ("3d", 0)):
+        assert f"{word}: in {number} of {len(made['pipelines'])} names" in said
+
+
+def test_tiling_belongs_to_the_vae_and_few_steps_to_the_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    names = labs.run(LAB, "words", "parts", "denoise", "pipeline", given={"torch": torch, "count": count})
+    capsys.readouterr()
+    made = labs.run(LAB, "issues", given=names | {"flop": {"SDXL": 6.76e12, "FLUX.1-dev": 74.4e12}})
+    said = capsys.readouterr().out
+    assert "StableDiffusionPipeline.enable_vae_tiling: False" in said
+    assert "AutoencoderKL.enable_tiling: True\nthe VAE tiles: True" in said and not made["vae"].use_tiling
+    assert [f"{work / 1e12:.0f}" for work in made["a_picture"].values()] == ["406", "298", "3720"]
+
+
+def test_a_card_that_waits_makes_its_pictures_dearer(
+    cells: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    flop = {"Qwen-Image": 78.3e12, "FLUX.1-dev": 74.4e12, "SDXL": 6.76e12}
+    names = labs.run(LAB, "cost", "economics", given={"flop": flop})
+    seconds = 80 * 78.3 / (1307.4 * 0.4)
+    assert names["own"] == pytest.approx(seconds / 3600 * 2.74)
+    assert names["even"] == pytest.approx(names["own"] / 0.01)
+    slower = names["price"](6.76, 60, names["slower"])
+    assert slower == pytest.approx([2 * one for one in names["price"](6.76, 60, names["inputs"])])
+    assert f"below a share of {names['even']:.0%}" in capsys.readouterr().out
 
 
 def test_a_pipeline_by_hand_draws_the_librarys_picture() -> None:
@@ -186,7 +264,7 @@ SAVED = {
     "FLUX.1-dev": tiny_pipelines.save_flux,
     "Qwen-Image": tiny_qwen.save_qwen,
 }
-SETTINGS = {"machine": SimpleNamespace(dtype=torch.float32, device="cpu"), "torch": torch}
+SETTINGS = {"machine": SimpleNamespace(dtype=torch.float32, device="cpu"), "torch": torch, "memory": memory}
 
 
 def run_guarded(find: Any) -> dict[str, Any]:

@@ -23,6 +23,14 @@ WORDS = {
     "vocab_size": 300,
     "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [1, 1, 2]},
 }
+LEVELS = {  # of the real model; with them a drawing of one step ends in nan
+    "base_shift": 0.5,
+    "max_shift": 0.9,
+    "max_image_seq_len": 8192,
+    "shift_terminal": 0.02,
+    "use_dynamic_shifting": True,
+    "time_shift_type": "exponential",
+}
 SEES = {"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 16}
 
 
@@ -47,7 +55,7 @@ def save_qwen(folder: Path) -> Path:
         latents_std=[1.0] * 4,
     )
     pipeline: Any = QwenImagePipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(),
+        scheduler=FlowMatchEulerDiscreteScheduler(**LEVELS),
         vae=vae,
         text_encoder=Qwen2_5_VLForConditionalGeneration(
             Qwen2_5_VLConfig(text_config=WORDS, vision_config=SEES)

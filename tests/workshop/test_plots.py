@@ -23,3 +23,12 @@ from workshop import plots
 def test_a_plot_is_shown_with_its_alt_text(plot: Any, capsys: pytest.CaptureFixture[str]) -> None:
     plot()
     assert "Korean is longer" in capsys.readouterr().out
+
+
+def test_bars_have_a_line_where_one_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(plots, "show", lambda figure, *, alt: drawn.append(figure))
+    plots.bars({"a": 40, "b": 3}, unit="GB", alt="a is above 24 GB", line=24)
+    plots.bars({"a": 40, "b": 3}, unit="GB", alt="no line")
+    (line,), none = (list(figure.axes[0].lines) for figure in drawn)
+    assert set(line.get_xdata()) == {24} and not none

@@ -29,6 +29,9 @@ def find(repository: str) -> Path | None:
 def explain(repository: str, parameters: int) -> str:
     """Write what a pipeline that is not here would need.
 
+    A repository may hold the same weights several times, for other programs. `DiffusionPipeline.download`
+    leaves those out, and puts the rest where `find` looks.
+
     parameters: of the denoiser alone; two bytes each in bfloat16
 
     >>> explain("a/b", 2_000_000_000).split(". ")[1]
@@ -36,5 +39,6 @@ def explain(repository: str, parameters: int) -> str:
     """
     return (
         f"{repository} is not on this machine. Its denoiser alone has {parameters:,} parameters, "
-        f"{2 * parameters / 1e9:.2f} GB in bf16. To run this cell, get the pipeline: hf download {repository}"
+        f"{2 * parameters / 1e9:.2f} GB in bf16. To run this cell, get the files that diffusers reads: "
+        f'DiffusionPipeline.download("{repository}")'
     )
