@@ -61,6 +61,7 @@ class Act:
     level: str = ""
     on: bool = True  # follow
     since: float = 0.0  # begin: when the talk really began, in s since 1970; 0.0: now
+    shift: float = 0.0  # begin: s by which the talk's clock was ahead of the computer's
     of: int = 0  # undo: the number of the act that is taken back, from 1
 
 
@@ -93,6 +94,7 @@ class Talk:
     treatments: Mapping[str, str] = field(default_factory=dict, hash=False)  # the cuts, by cue name
     stretches: tuple[Stretch, ...] = ()  # in order; the last one is open while the talk goes on
     undoable: int = 0  # the number of the act that undo would take back; 0: there is none
+    shift: float = 0.0  # s by which the talk's clock was ahead of the computer's when the talk began
 
     @property
     def began(self) -> float | None:
@@ -181,7 +183,7 @@ def _plan(talk: Talk, act: Act) -> Talk:
 
 def _begin(talk: Talk, act: Act) -> Talk:
     first = Stretch(act.cue, "talk", min(act.at, act.since) if act.since else act.at)
-    return Talk(act.cue, talk.level, talk.follows, plan=talk.plan, stretches=(first,))
+    return Talk(act.cue, talk.level, talk.follows, plan=talk.plan, stretches=(first,), shift=act.shift)
 
 
 def _go(talk: Talk, act: Act) -> Talk:
@@ -372,10 +374,10 @@ def _act(line: bytes) -> Act | None:
 def _is_sound(act: Act) -> bool:
     """Return whether the fields of an act that was read are of the kinds that they should be."""
     plain = Act(0.0, "")
-    numbers = {"at": (int, float), "since": (int, float), "minutes": (int, float)}
+    numbers = dict.fromkeys(("at", "since", "shift", "minutes"), (int, float))
     kinds: dict[str, Any] = {name: type(value) for name, value in vars(plain).items()} | numbers
     fit = all(isinstance(value, kinds[name]) for name, value in vars(act).items())
-    times = (act.at, act.since, act.minutes)
+    times = (act.at, act.since, act.shift, act.minutes)
     return fit and not any(isinstance(one, bool) or not math.isfinite(one) for one in times)
 
 

@@ -312,12 +312,13 @@ def _press(asked: Mapping[str, Any], view: View) -> Mapping[str, Any]:
 
 def _begin(asked: Mapping[str, Any], view: View, *, now: float, acts: Sequence[Act]) -> Act:
     """Begin the talk where it stands, at the first cell's time if that is asked for; or start it over."""
-    first = guide.find_first_run(view, acts)
+    first, shift = guide.find_first_run(view, acts), round(view.shift, 1)
     if view.talk.began is not None:
-        return Act(now, "begin", cue=view.path[0].cue.name)
+        return Act(now, "begin", cue=view.path[0].cue.name, shift=shift)
     if asked.get("since") and first is None:
         raise ValueError("No cell has run in the last half hour. Start the talk from now.")
-    return Act(now, "begin", cue=view.here.cue.name, since=first or 0.0 if asked.get("since") else 0.0)
+    since = first or 0.0 if asked.get("since") else 0.0
+    return Act(now, "begin", cue=view.here.cue.name, since=since, shift=shift)
 
 
 def _find_cue(asked: object, view: View) -> str:

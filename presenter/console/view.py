@@ -94,8 +94,9 @@ class View:
 
     @property
     def late_start(self) -> float:
-        """Minutes by which the talk began after its start time."""
-        return 0.0 if self.talk.began is None else self.plan.late_start(self.talk.began)
+        """Minutes by which the talk began after its start time, by the computer's clock of that moment."""
+        began = self.talk.began
+        return 0.0 if began is None else self.plan.late_start(began - self.talk.shift)
 
     def fill(self, cue: Cue, text: str) -> str:
         """Fill in the facts of a cue's text, for this machine.

@@ -94,7 +94,7 @@ class TalkReport:
     @property
     def late_start(self) -> float:
         """Minutes by which it began after its start time."""
-        return self.base.late_start(self.began)
+        return self.base.late_start(self.began - self.talk.shift)
 
     @property
     def late(self) -> float:

@@ -15,6 +15,7 @@ import pytest
 from presenter import cues, journal, runtimes
 from presenter.console.talk import Console, SteadyClock, read_picture_words
 from presenter.material import Material
+from presenter.report import talk as report
 from presenter.runtimes import Runtime
 from workshop import notebooks
 
@@ -348,6 +349,24 @@ def test_times_of_day_follow_the_computers_clock_and_lengths_do_not(
     assert stands["left"] == "9:00"
     assert stands["until"] == f"back at {datetime.fromtimestamp(wall + 9 * 60):%H:%M}"
     assert part(room, "clock")["ends"] == f"{ends:%H:%M}"
+
+
+@pytest.mark.parametrize("step", [-900.0, 1200.0])
+def test_late_start_goes_by_the_computers_clock_of_the_start_alone(
+    material: Material, tmp_path: Path, step: float
+) -> None:
+    wall, steady = datetime(2026, 11, 22, 10, 0).timestamp(), 70.0
+    clock = SteadyClock(wall=lambda: wall, steady=lambda: steady)
+    start = datetime.fromtimestamp(wall + step).isoformat()
+    room = Console(material, tmp_path, options={"minutes": 30.0, "start": start}, clock=clock)
+    wall += step  # the clock is set, and four minutes later the talk begins
+    wall, steady = wall + 240, steady + 240
+    room.act({"do": "begin"})
+    assert room.view.late_start == pytest.approx(4)
+    wall += 600  # and set again during the talk
+    assert room.view.late_start == pytest.approx(4)
+    assert Console(material, tmp_path, options={}, clock=clock).view.late_start == pytest.approx(4)
+    assert report.read(tmp_path, material).late_start == pytest.approx(4)
 
 
 def test_restart_after_the_clock_was_set_back_knows_how_long_a_cell_runs(
