@@ -10,7 +10,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,8 +95,15 @@ class Tail:
         self._offset = 0
         self._rest = b""  # the beginning of a line whose end is not written yet
 
+    def read_all(self) -> Iterator[Event]:
+        """Give all new events in order, however long the log is."""
+        before = -1
+        while before != self._offset:
+            before = self._offset
+            yield from self.read()
+
     def read(self) -> list[Event]:
-        """Return the new events in order; a log that does not exist yet has none."""
+        """Return the new events of at most CHUNK in order; a log that does not exist yet has none."""
         try:
             if self.log.stat().st_size < self._offset:  # it was emptied
                 self._offset, self._rest = 0, b""

@@ -69,7 +69,7 @@ class Console:
             ""  # why the plan is without this machine's times; why there are none
         )
         self._plan(options)
-        for event in self.tail.read():  # events from before a restart of the server do not move the talk
+        for event in self.tail.read_all():  # events from before a restart of the server do not move the talk
             at = event.at + self.shift
             # What would be yet to come was written before the computer's clock was set back.
             self.kernels.see(replace(event, at=event.at if at > self.clock() else at))

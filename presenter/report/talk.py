@@ -229,10 +229,8 @@ def _drop_undone(acts: Sequence[Act]) -> list[Act]:
 def _read_kernels(folder: Path, material: Material) -> Kernels:
     """Read what the talk's own notebooks did; of a talk from another machine, what all did."""
     for kernels in (Kernels(material.list_followed(folder)), Kernels()):
-        tail = Tail(folder / journal.EVENTS)
-        while events := tail.read():
-            for event in events:
-                kernels.see(event)
+        for event in Tail(folder / journal.EVENTS).read_all():
+            kernels.see(event)
         if kernels.runs:
             break
     return kernels

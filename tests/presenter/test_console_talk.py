@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from presenter import cues, journal, runtimes
+from presenter import cues, journal, kernels, runtimes
 from presenter.console.talk import Console, SteadyClock, read_picture_words
 from presenter.material import Material
 from presenter.report import talk as report
@@ -385,6 +385,25 @@ def test_restart_after_the_clock_was_set_back_knows_how_long_a_cell_runs(
     again = Console(material, tmp_path, options={}, clock=SteadyClock(earliest=last, **clocks))
     again.refresh()
     assert part(again, "run")["seconds"] == "5 s"
+
+
+def test_restart_reads_a_long_log_whole(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = console(material, tmp_path, minutes=30)
+    first.act({"do": "begin"})
+    where = {"pid": os.getpid(), "notebook": "01_first.ipynb"}
+    cells = ["hello"] * 30 + ["slow"]
+    lines: list[dict[str, Any]] = [{"at": 1000.0, "event": "start", **where}]
+    lines += [
+        {"at": 1000.0, "event": one, "cell": cell, **where} for cell in cells for one in ("pre", "post")
+    ]
+    first.tail.log.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    monkeypatch.setattr(kernels, "CHUNK", 1000)
+    again = console(material, tmp_path)
+    assert len(again.kernels.runs) == 31 and again.kernels.ran("01_first") == {"hello", "slow"}
+    again.look()
+    assert part(again, "talk")["here"] == "01-hello"  # what ran before the restart does not move the talk
 
 
 def test_death_is_written_by_the_clock_of_the_kernels(material: Material, tmp_path: Path) -> None:
