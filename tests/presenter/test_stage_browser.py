@@ -339,6 +339,21 @@ def test_projector_is_frozen_black_and_counts_down_a_break(screens: tuple[Tab, T
     go(second, "ArrowLeft", "Hello")
 
 
+def test_key_that_is_held_acts_once(screens: tuple[Tab, Tab], room: Room) -> None:
+    second, _ = screens
+    assert room.console
+    before = len(room.console.journal.acts)
+    second.js("document.getElementById('question').focus()")
+    second.key("Enter", repeats=3)  # which presses the button that has the focus
+    second.wait_text("sentence", "Question")
+    second.key("PageDown", repeats=3)  # as a clicker does
+    second.wait_text("title", "Slow")
+    second.key("q")
+    second.wait("document.body.dataset.talk === 'running'")
+    go(second, "ArrowLeft", "Hello")
+    assert [act.do for act in room.console.journal.acts[before:]] == ["pause", "go", "resume", "go"]
+
+
 def test_keys_scroll_the_notes_wherever_the_focus_is(screens: tuple[Tab, Tab]) -> None:
     second, _ = screens
     second.size(1366, 560)
