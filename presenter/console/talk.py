@@ -351,12 +351,16 @@ def parse_pointer(asked: Mapping[str, Any]) -> dict[str, Any] | None:
 
     Raises ValueError, with what would be right, for anything else.
     """
-    x, y = asked.get("x"), asked.get("y")
+    if not {"x", "y"} <= asked.keys():
+        raise ValueError(f"A point needs x and y, got {', '.join(asked)}. Both are from 0 to 1, or null.")
+    x, y, spot = asked["x"], asked["y"], asked.get("spot", False)
+    if not isinstance(spot, bool):
+        raise ValueError(f"spot is {spot!r}. It must be true or false.")
     if x is None and y is None:
         return None
     if not all(amounts.is_number(share, least=0, most=1) for share in (x, y)):
         raise ValueError(f"x and y are {x!r} and {y!r}. Both must be from 0 to 1, or null.")
-    return {"x": x, "y": y, "spot": asked.get("spot") is True}
+    return {"x": x, "y": y, "spot": spot}
 
 
 def _flag(asked: Mapping[str, Any]) -> bool:
