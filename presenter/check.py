@@ -416,14 +416,18 @@ def summarize_sheets(sheets: Sequence[Sheet]) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """Check from the command line; return 1 if there is a fault."""
+    """Check from the command line; return 1 if there is a fault, or something to check with is damaged."""
     parser = argparse.ArgumentParser(
         prog="presenter check", description="Check the cue sheets against the notebooks."
     )
     parser.add_argument("--cues", type=Path, default=cues.CUES, help="folder of the sheets")
     parser.add_argument("--notebooks", type=Path, default=notebooks.FOLDER, help="folder of the notebooks")
     options = parser.parse_args(argv)
-    sheets, faults = check_all(options.cues, books=options.notebooks)
+    try:
+        sheets, faults = check_all(options.cues, books=options.notebooks)
+    except ValueError as error:  # of the runtimes or of the pocket model's report
+        print(f"presenter check: {error}", file=sys.stderr)
+        return 1
     for fault in faults:
         print(f"✗ {fault}", file=sys.stderr)
     print(f"{f'{len(faults)} faults:' if faults else '✓'} {summarize_sheets(sheets)}")

@@ -339,6 +339,13 @@ def test_command_prints_every_fault_and_ends_with_1(house: House, capsys: pytest
     assert printed.err.count("✗") == 2 and printed.out.startswith("2 faults: ")
 
 
+def test_command_names_runtimes_that_are_damaged(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    runtimes.FILE.write_text("{")
+    assert check.main(["--cues", str(house.sheets), "--notebooks", str(house.notebooks)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("presenter check: ") and "runtimes.json is damaged" in said
+
+
 def test_cue_sheets_of_this_repository_agree_with_its_notebooks() -> None:
     sheets, faults = check.check_all()
     assert sheets
