@@ -24,6 +24,7 @@ import errno
 import json
 import math
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -283,6 +284,23 @@ def make_folder(talk: Path) -> Path:
     except OSError as error:
         raise ValueError(f"{talk} is somebody else's ({error.strerror}). {remedy}") from error
     return talk
+
+
+def make_new_folder(talks: Path, *, now: float) -> Path:
+    """Make the folder of a new talk, named after a time in s since 1970, that no other start has made.
+
+    Raises ValueError, with what to do, for one that cannot be had.
+    """
+    stamp = time.strftime("%Y-%m-%d_%H%M%S", time.localtime(now))
+    files.make_folder(talks, remedy="Take another --talk.")
+    folder, number = talks / stamp, 1
+    while True:
+        try:
+            folder.mkdir(mode=0o700)
+            return folder
+        except FileExistsError:
+            number += 1
+            folder = talks / f"{stamp}-{number}"
 
 
 class Journal:

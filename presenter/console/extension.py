@@ -160,11 +160,14 @@ class PresenterConsole(ExtensionApp):
 
 def choose_folder(talks: Path, *, now: float, new: bool) -> Path:
     """Choose where the talk is kept: in the last talk's folder, unless that has ended or `new` is asked for.
+    returns: the folder; a new one is made, so that another start at the same time gets another
+
+    Raises ValueError, with what to do, for one that cannot be made.
 
     now: s since 1970
     """
     unfinished = None if new else journal.find_unfinished(talks, now=now)
-    return unfinished or talks / time.strftime("%Y-%m-%d_%H%M%S", time.localtime(now))
+    return unfinished or journal.make_new_folder(talks, now=now)
 
 
 def describe_addresses(server: str) -> str:
