@@ -198,6 +198,13 @@ class Console:
             self.small.show(name, phone.select_shown(name, part))
 
     def _show_stage(self, view: View) -> None:
+    def show_phone(self) -> None:
+        """Show how to get to the phone page, with the ssh commands for both pages for the room."""
+        if self.phone:
+            part = self.phone.describe()
+            tunnels = filter(None, [part["tunnel"], self.students.tunnel if self.students else ""])
+            self.board.show("phone", part | {"tunnel": "\n".join(tunnels)})
+
         """Show the projector's page, which stands still while it is frozen, and what F would put there."""
         frozen = view.talk.screen == "freeze"
         if not (frozen and self.staged):
