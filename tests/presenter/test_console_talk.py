@@ -434,7 +434,7 @@ def test_whole_talk_with_a_failure_and_questions_ends_on_time(
         if failing:
             assert room.part("alarm")["title"] == f"An error in {cue.cells[0]}"
             room.console.act({"do": "stage", "on": True})
-            assert room.part("stage")["on"]
+            assert room.part("stage")["kind"] == "cue"
         if given in (5, 15):
             room.console.act({"do": "pause", "kind": "question"})
             room.wait(1.0)
@@ -453,7 +453,7 @@ def test_whole_talk_with_a_failure_and_questions_ends_on_time(
         if cue:
             room.run(cue)  # moves the talk on
     room.console.act({"do": "end"})
-    assert not room.part("stage")["on"]
+    assert room.part("stage")["kind"] == "idle"
     took = (room.now - 1_000_000.0) / 60
     assert took <= minutes + 1.0, accepted  # what the last cues lose cannot be made up
     assert accepted or pace == 1.0

@@ -224,7 +224,7 @@ function stageState(part) {
 
 /** Show what F would put on the projector, unless it is there. */
 function showAhead() {
-  $("ahead").hidden = staged?.kind === "cue" && staged.title === ahead?.title;
+  $("ahead").hidden = staged?.kind === "cue" && staged.name === ahead?.name;
   for (const scene of [$("shown"), $("preview")]) fit(scene);
 }
 
