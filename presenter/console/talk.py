@@ -178,7 +178,8 @@ class Console:
         clock = guide.describe_clock(view)
         self.treatments = view.advice.treatments if clock["accept"] else {}
         problem = self.journal.problem or self.sheets_problem or self.times_problem or self.plan_problem
-        show("talk", guide.describe_talk(view, self.journal.acts, problem=problem))
+        made = self.journal.acts[0].at  # when the talk was planned first: no other talk has this
+        show("talk", guide.describe_talk(view, self.journal.acts, problem=problem) | {"made": made})
         show("clock", clock)
         show("stray", guide.describe_stray(view, self.stray))
         show("now", guide.describe_now(view))
