@@ -69,7 +69,9 @@ class Console:
             ""  # why the plan is without this machine's times; why there are none
         )
         self._plan(options)
+        self.written = 0.0  # the shift of which the kernels' log knows
         for event in self.tail.read_all():  # events from before a restart of the server do not move the talk
+            self.written = event.shift if event.event == "clock" else self.written
             at = event.at + self.shift
             # What would be yet to come was written before the computer's clock was set back.
             self.kernels.see(replace(event, at=event.at if at > self.clock() else at))
@@ -121,6 +123,9 @@ class Console:
 
     def look(self) -> None:
         """Read what the kernels wrote since the last look, and let the cells that began move the talk."""
+        if abs(self.shift - self.written) >= kernels.MOVED:
+            self.written = self.shift
+            kernels.write_shift(self.tail.log, self.written)
         events = self.tail.read()
         for event in events:
             begun = self.kernels.see(replace(event, at=event.at + self.shift))
@@ -193,12 +198,6 @@ class Console:
         cell, need, held = guide.find_memory(view)
         show("memory", card.describe_memory(*self.memory, cell=cell, need_gib=need, held_gib=held))
 
-    def _show(self, name: str, part: Any) -> None:
-        self.board.show(name, part)
-        if name in phone.SHOWN:
-            self.small.show(name, phone.select_shown(name, part))
-
-    def _show_stage(self, view: View) -> None:
     def show_phone(self) -> None:
         """Show how to get to the phone page, with the ssh commands for both pages for the room."""
         if self.phone:
@@ -206,6 +205,12 @@ class Console:
             tunnels = filter(None, [part["tunnel"], self.students.tunnel if self.students else ""])
             self.board.show("phone", part | {"tunnel": "\n".join(tunnels)})
 
+    def _show(self, name: str, part: Any) -> None:
+        self.board.show(name, part)
+        if name in phone.SHOWN:
+            self.small.show(name, phone.select_shown(name, part))
+
+    def _show_stage(self, view: View) -> None:
         """Show the projector's page, which stands still while it is frozen, and what F would put there."""
         frozen = view.talk.screen == "freeze"
         if not (frozen and self.staged):

@@ -14,7 +14,7 @@ from pathlib import Path
 from presenter import journal, schedule
 from presenter.cues import Cue
 from presenter.journal import Act, Stretch, Talk
-from presenter.kernels import FAILURES, Kernels, Run, Tail
+from presenter.kernels import FAILURES, Kernels, Run, Tail, replay
 from presenter.material import Material
 from presenter.schedule import CUT, DEFAULT_MINUTES, Item, Plan, Programme
 from workshop import files
@@ -229,7 +229,7 @@ def _drop_undone(acts: Sequence[Act]) -> list[Act]:
 def _read_kernels(folder: Path, material: Material) -> Kernels:
     """Read what the talk's own notebooks did; of a talk from another machine, what all did."""
     for kernels in (Kernels(material.list_followed(folder)), Kernels()):
-        for event in Tail(folder / journal.EVENTS).read_all():
+        for event in replay(Tail(folder / journal.EVENTS)):
             kernels.see(event)
         if kernels.runs:
             break

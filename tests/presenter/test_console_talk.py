@@ -387,6 +387,43 @@ def test_restart_after_the_clock_was_set_back_knows_how_long_a_cell_runs(
     assert part(again, "run")["seconds"] == "5 s"
 
 
+@pytest.mark.parametrize("step", [-900.0, 1200.0])
+def test_report_puts_cells_where_the_talk_was_though_the_clock_was_set(
+    material: Material, tmp_path: Path, step: float
+) -> None:
+    wall, steady = datetime(2026, 11, 22, 10, 0).timestamp(), 70.0
+    clock = SteadyClock(wall=lambda: wall, steady=lambda: steady)
+    room = Console(material, tmp_path, options={"minutes": 30.0}, clock=clock)
+
+    def run(cell: str) -> None:
+        nonlocal wall, steady
+        for event in ("pre", "post"):
+            line = {
+                "at": wall,
+                "event": event,
+                "pid": os.getpid(),
+                "notebook": "01_first.ipynb",
+                "cell": cell,
+            }
+            with room.tail.log.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
+            wall, steady = wall + 30, steady + 30
+            room.look()
+
+    room.act({"do": "begin"})
+    run("hello")
+    wall += step
+    room.look()
+    run("slow")
+    room.act({"do": "end"})
+    held = report.read(tmp_path, material)
+    assert [(one.cell, one.began - held.began) for one in held.runs] == [("hello", 0.0), ("slow", 60.0)]
+    assert held.minutes == 2.0
+    lines = len(room.tail.log.read_text(encoding="utf-8").splitlines())
+    Console(material, tmp_path, options={}, clock=clock).look()  # a restart finds what is written already
+    assert len(room.tail.log.read_text(encoding="utf-8").splitlines()) == lines
+
+
 def test_restart_reads_a_long_log_whole(
     material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
