@@ -689,7 +689,7 @@ def test_clicker_runs_the_cells_of_jupyterlab(browser: Any, server: Server) -> N
     tab.wait("document.querySelector('.jp-Notebook').matches('.jp-mod-commandMode')")
     cells = "[...document.querySelectorAll('.jp-Notebook .jp-Cell')]"
     active = f"{cells}.findIndex((cell) => cell.matches('.jp-mod-active'))"
-    tab.key("PageDown", repeats=3)  # a clicker's button that is held runs one cell
+    tab.key("PageDown", repeats=3, every=1.0)  # a clicker's button that is held runs one cell
     tab.wait(f"{active} === 1")
     tab.wait("document.querySelector('.jp-CodeCell .jp-OutputArea-output').innerText.includes('hello')")
     assert tab.js(active) == 1
