@@ -15,6 +15,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 from presenter import cues, facts, pointing, runtimes, spoken
@@ -33,6 +35,8 @@ LONG = 20.0  # s; a cue whose cell runs longer on some machine needs "While it r
 
 _CODE = re.compile(r"(`+).+?\1")
 _TARGET = re.compile(r"\]\([^)]*\)")
+_ITEM = re.compile(r"^\d+\.\s")
+_BEGINS = re.compile(r"\s*(?:#+ |[-*] |\d+\. )")  # a heading or a point of a list
 _LINK = re.compile(r"\]\(([^)#]*)#cell:([^)]*)\)")
 _NUMBER = re.compile(r"(?<![\w.,·-])\d[\d,.]*(?<![.,])")
 _UNIT = re.compile(
@@ -70,12 +74,21 @@ _SHARE = re.compile(
 
 
 @dataclass(frozen=True)
-class ProseLine:
-    """A line of prose, and the cue it stands in."""
+class Prose:
+    """A paragraph or a point of a list as one line, and the cue it stands in."""
 
-    number: int
-    text: str
+    lines: tuple[tuple[int, str], ...]  # the number of each of its lines, and its text
     cue: Cue | None
+
+    @property
+    def text(self) -> str:
+        """Its lines, joined by blanks: what is searched for may run over the end of a line."""
+        return " ".join(text for _, text in self.lines)
+
+    def line_at(self, place: int) -> int:
+        """Return the number of the line in which a place of the text is."""
+        ends = accumulate(len(text) + 1 for _, text in self.lines)
+        return next(number for (number, _), end in zip(self.lines, ends, strict=True) if place < end)
 
 
 def check(sheets: Sequence[Sheet], books: Sequence[Notebook]) -> list[Fault]:
@@ -218,15 +231,30 @@ def _slowest(notebook: str, cell: str) -> float:
 
 
 def _find_prose_faults(sheet: Sheet, books: dict[str, Notebook], *, whole: bool) -> Iterator[Fault]:
-    for line in _lines(sheet):
-        yield from _find_placeholder_faults(sheet, line, books)
-        yield from _find_link_faults(sheet, line, books, whole=whole)
-        yield from _find_typed_numbers(sheet, line, books[sheet.name])
-        yield from _find_number_words(sheet, line, books[sheet.name])
+    for prose in _paragraphs(sheet):
+        yield from _find_placeholder_faults(sheet, prose, books)
+        yield from _find_link_faults(sheet, prose, books, whole=whole)
+        yield from _find_typed_numbers(sheet, prose, books[sheet.name])
+        yield from _find_number_words(sheet, prose, books[sheet.name])
 
 
-def _lines(sheet: Sheet) -> Iterator[ProseLine]:
-    """Yield the lines of a sheet that are neither in a code block nor in a cue's table."""
+def _paragraphs(sheet: Sheet) -> Iterator[Prose]:
+    """Yield the prose of a sheet; a blank line, a heading or a point of a list begins another paragraph."""
+    lines: list[tuple[int, str]] = []
+    cue = None
+    for number, text, here in _lines(sheet):
+        if lines and (number > lines[-1][0] + 1 or not text.strip() or _BEGINS.match(text)):
+            yield Prose(tuple(lines), cue)
+            lines = []
+        cue = here
+        if text.strip():
+            lines.append((number, text.strip()))
+    if lines:
+        yield Prose(tuple(lines), cue)
+
+
+def _lines(sheet: Sheet) -> Iterator[tuple[int, str, Cue | None]]:
+    """Yield the lines of a sheet that are neither in a code block nor in a cue's table, and their cue."""
     starts = {cue.line: cue for cue in sheet.cues} | {section.line: None for section in sheet.sections}
     cue, in_code, in_head = None, False, False
     for number, text in enumerate(sheet.path.read_text(encoding="utf-8").splitlines(), start=1):
@@ -237,79 +265,86 @@ def _lines(sheet: Sheet) -> Iterator[ProseLine]:
         if text.lstrip().startswith("```"):
             in_code = not in_code
         elif not in_code and not (in_head and text.startswith("|")):
-            yield ProseLine(number, text, cue)
+            yield number, text, cue
 
 
-def _find_placeholder_faults(sheet: Sheet, line: ProseLine, books: dict[str, Notebook]) -> Iterator[Fault]:
-    for match in facts.PLACEHOLDER.finditer(line.text):
+def _find_placeholder_faults(sheet: Sheet, prose: Prose, books: dict[str, Notebook]) -> Iterator[Fault]:
+    for match in facts.PLACEHOLDER.finditer(prose.text):
         kind, name, _ = match.groups()
+        at = partial(_at, sheet, prose, match.start())
         try:
             facts.fill(match[0], notebook=sheet.name, label="")
         except ValueError as error:
-            yield _at(sheet, line, str(error).rstrip("."), "Mend the name.")
+            yield at(str(error).rstrip("."), "Mend the name.")
             continue
         if kind == "fact" and facts.find_fact(name).number is None:
             remedy = "Measure it (.venv/bin/python -m workshop.pocket.measure), or leave the sentence out."
-            yield _at(sheet, line, f"the fact {name} has no value yet", remedy)
+            yield at(f"the fact {name} has no value yet", remedy)
         if kind == "runtime":
-            yield from _find_runtime_faults(sheet, line, books, cell=name)
+            ids = _list_runnable(sheet, books)
+            if name not in ids:
+                yield at(f"there is no code cell `{name}` to run", _nearest(name, sorted(ids)))
 
 
-def _find_runtime_faults(
-    sheet: Sheet, line: ProseLine, books: dict[str, Notebook], *, cell: str
-) -> Iterator[Fault]:
+def _list_runnable(sheet: Sheet, books: dict[str, Notebook]) -> set[str]:
+    """List how a sheet can name code cells: its own by their ids, and all with their notebook's number."""
     ids = {one.id for one in books[sheet.name].code}
-    ids |= {f"{name[:2]}-{one.id}" for name, book in books.items() for one in book.code}
-    if cell not in ids:
-        yield _at(sheet, line, f"there is no code cell `{cell}` to run", _nearest(cell, sorted(ids)))
+    return ids | {f"{name[:2]}-{one.id}" for name, book in books.items() for one in book.code}
 
 
 def _find_link_faults(
-    sheet: Sheet, line: ProseLine, books: dict[str, Notebook], *, whole: bool
+    sheet: Sheet, prose: Prose, books: dict[str, Notebook], *, whole: bool
 ) -> Iterator[Fault]:
-    for file, cell in _LINK.findall(line.text):
+    for match in _LINK.finditer(prose.text):
+        file, cell = match.groups()
         name = file.removesuffix(".md") if file else sheet.name  # a sheet in another folder is none of these
         if name not in books and "/" not in name and not whole:
             continue
         ids = [one.id for one in books[name].cells] if name in books else []
         if cell not in ids:
             what = f"the link to `{cell}` leads nowhere" if ids else f"there is no sheet {file!r} to link to"
-            yield _at(sheet, line, what, _nearest(cell, ids))
+            yield _at(sheet, prose, match.start(), what, _nearest(cell, ids))
 
 
-def _find_typed_numbers(sheet: Sheet, line: ProseLine, book: Notebook) -> Iterator[Fault]:
+def _find_typed_numbers(sheet: Sheet, prose: Prose, book: Notebook) -> Iterator[Fault]:
     """Find typed numbers with several digits or a unit; one from the code of the cue's cells is right."""
-    own = _numbers_of(line, book)
-    prose = re.sub(r"^\s*\d+\.\s", "", facts.PLACEHOLDER.sub(" ", line.text))
-    prose = _TARGET.sub("]", _CODE.sub(" ", prose))
-    for match in _NUMBER.finditer(prose):
-        unit = _UNIT.match(prose, match.end())
+    own = _numbers_of(prose, book)
+    text = _blank(prose.text, _ITEM, facts.PLACEHOLDER, _CODE, _TARGET)
+    for match in _NUMBER.finditer(text):
+        unit = _UNIT.match(text, match.end())
         short = len(re.sub(r"\D", "", match[0])) == 1
         if (short and not unit) or match[0] in SERIES:
             continue
         if _parse_number(match[0]) not in own:
             typed = match[0] + (unit[0] if unit else "")
             remedy = "Name a fact ({fact:…}, {runtime:…}), put code into backticks, or leave the number out."
-            yield _at(sheet, line, f"the number {typed!r} is typed", remedy)
+            yield _at(sheet, prose, match.start(), f"the number {typed!r} is typed", remedy)
 
 
-def _find_number_words(sheet: Sheet, line: ProseLine, book: Notebook) -> Iterator[Fault]:
+def _find_number_words(sheet: Sheet, prose: Prose, book: Notebook) -> Iterator[Fault]:
     """Find number words before what COUNTED names, and fractions, that say no fact's number any more.
 
-    A number from the code of the cue's cells or of this line is right. "A hundred times" is only "often".
+    Right is a number from the code of the cue's cells or of this paragraph. "A hundred times" is "often".
     """
-    prose = _CODE.sub(" ", facts.PLACEHOLDER.sub(" ", line.text))
-    own = _numbers_of(line, book) | _numbers_in(" ".join(one[0] for one in _CODE.finditer(line.text)))
-    for number, match in spoken.find_numbers(prose):
-        noun = _COUNTED.match(prose, match.end())
+    text = _blank(prose.text, facts.PLACEHOLDER, _CODE)
+    own = _numbers_of(prose, book) | _numbers_in(" ".join(one[0] for one in _CODE.finditer(prose.text)))
+    for number, match in spoken.find_numbers(text):
+        noun = _COUNTED.match(text, match.end())
         kind = noun[1].lower() if noun else ""
         judged = number >= MILLION or (noun and (number >= SMALL or kind in UNITS))
         known = number in own or match[0].lower() in {*OFTEN, *_said(kind)}
         if judged and not known:
             what = f"{match[0] + (noun[0] if noun else '')!r} is what no fact says"
-            yield _at(sheet, line, what, WRITE_WORDS)
-    for match in _SHARE.finditer(prose):
-        yield _at(sheet, line, f"{match[0]!r} is a share in words", WRITE_WORDS)
+            yield _at(sheet, prose, match.start(), what, WRITE_WORDS)
+    for match in _SHARE.finditer(text):
+        yield _at(sheet, prose, match.start(), f"{match[0]!r} is a share in words", WRITE_WORDS)
+
+
+def _blank(text: str, *found: re.Pattern[str]) -> str:
+    """Return a text with blanks over what is found, so that the rest keeps its place."""
+    for pattern in found:
+        text = pattern.sub(lambda match: " " * len(match[0]), text)
+    return text
 
 
 def _said(noun: str) -> set[str]:
@@ -318,9 +353,9 @@ def _said(noun: str) -> set[str]:
     return {facts.find_fact(name).words.removesuffix(f" {noun}") for name in names}
 
 
-def _numbers_of(line: ProseLine, book: Notebook) -> set[float]:
+def _numbers_of(prose: Prose, book: Notebook) -> set[float]:
     """Return the numbers in the code of the cue's cells."""
-    ids = line.cue.cells if line.cue else ()
+    ids = prose.cue.cells if prose.cue else ()
     code = " ".join(cell.source for cell in book.cells if cell.id in ids)
     return _numbers_in(code)
 
@@ -361,8 +396,9 @@ def _fault(sheet: Sheet, cue: Cue, what: str, remedy: str) -> Fault:
     return Fault(sheet.path, cue.line, _named(cue), what, remedy)
 
 
-def _at(sheet: Sheet, line: ProseLine, what: str, remedy: str) -> Fault:
-    return Fault(sheet.path, line.number, _named(line.cue) if line.cue else "", what, remedy)
+def _at(sheet: Sheet, prose: Prose, place: int, what: str, remedy: str) -> Fault:
+    cue = _named(prose.cue) if prose.cue else ""
+    return Fault(sheet.path, prose.line_at(place), cue, what, remedy)
 
 
 def _named(cue: Cue) -> str:
@@ -380,14 +416,18 @@ def summarize_sheets(sheets: Sequence[Sheet]) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """Check from the command line; return 1 if there is a fault."""
+    """Check from the command line; return 1 if there is a fault, or something to check with is damaged."""
     parser = argparse.ArgumentParser(
         prog="presenter check", description="Check the cue sheets against the notebooks."
     )
     parser.add_argument("--cues", type=Path, default=cues.CUES, help="folder of the sheets")
     parser.add_argument("--notebooks", type=Path, default=notebooks.FOLDER, help="folder of the notebooks")
     options = parser.parse_args(argv)
-    sheets, faults = check_all(options.cues, books=options.notebooks)
+    try:
+        sheets, faults = check_all(options.cues, books=options.notebooks)
+    except ValueError as error:  # of the runtimes or of the pocket model's report
+        print(f"presenter check: {error}", file=sys.stderr)
+        return 1
     for fault in faults:
         print(f"✗ {fault}", file=sys.stderr)
     print(f"{f'{len(faults)} faults:' if faults else '✓'} {summarize_sheets(sheets)}")

@@ -24,6 +24,7 @@ import errno
 import json
 import math
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -61,6 +62,7 @@ class Act:
     level: str = ""
     on: bool = True  # follow
     since: float = 0.0  # begin: when the talk really began, in s since 1970; 0.0: now
+    shift: float = 0.0  # begin: s by which the talk's clock was ahead of the computer's
     of: int = 0  # undo: the number of the act that is taken back, from 1
 
 
@@ -93,6 +95,7 @@ class Talk:
     treatments: Mapping[str, str] = field(default_factory=dict, hash=False)  # the cuts, by cue name
     stretches: tuple[Stretch, ...] = ()  # in order; the last one is open while the talk goes on
     undoable: int = 0  # the number of the act that undo would take back; 0: there is none
+    shift: float = 0.0  # s by which the talk's clock was ahead of the computer's when the talk began
 
     @property
     def began(self) -> float | None:
@@ -181,7 +184,7 @@ def _plan(talk: Talk, act: Act) -> Talk:
 
 def _begin(talk: Talk, act: Act) -> Talk:
     first = Stretch(act.cue, "talk", min(act.at, act.since) if act.since else act.at)
-    return Talk(act.cue, talk.level, talk.follows, plan=talk.plan, stretches=(first,))
+    return Talk(act.cue, talk.level, talk.follows, plan=talk.plan, stretches=(first,), shift=act.shift)
 
 
 def _go(talk: Talk, act: Act) -> Talk:
@@ -283,6 +286,23 @@ def make_folder(talk: Path) -> Path:
     return talk
 
 
+def make_new_folder(talks: Path, *, now: float) -> Path:
+    """Make the folder of a new talk, named after a time in s since 1970, that no other start has made.
+
+    Raises ValueError, with what to do, for one that cannot be had.
+    """
+    stamp = time.strftime("%Y-%m-%d_%H%M%S", time.localtime(now))
+    files.make_folder(talks, remedy="Take another --talk.")
+    folder, number = talks / stamp, 1
+    while True:
+        try:
+            folder.mkdir(mode=0o700)
+            return folder
+        except FileExistsError:
+            number += 1
+            folder = talks / f"{stamp}-{number}"
+
+
 class Journal:
     """The acts of one talk, on the disk and in memory. Only one process may write it."""
 
@@ -372,10 +392,10 @@ def _act(line: bytes) -> Act | None:
 def _is_sound(act: Act) -> bool:
     """Return whether the fields of an act that was read are of the kinds that they should be."""
     plain = Act(0.0, "")
-    numbers = {"at": (int, float), "since": (int, float), "minutes": (int, float)}
+    numbers = dict.fromkeys(("at", "since", "shift", "minutes"), (int, float))
     kinds: dict[str, Any] = {name: type(value) for name, value in vars(plain).items()} | numbers
     fit = all(isinstance(value, kinds[name]) for name, value in vars(act).items())
-    times = (act.at, act.since, act.minutes)
+    times = (act.at, act.since, act.shift, act.minutes)
     return fit and not any(isinstance(one, bool) or not math.isfinite(one) for one in times)
 
 

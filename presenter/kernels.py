@@ -10,7 +10,8 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterable, MutableMapping
+import time
+from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,8 @@ STARTUP = Path(__file__).with_name("startup.py")
 # for all cells within milliseconds.
 QUEUED = 0.1
 CHUNK = 1 << 20  # bytes that one look reads at most
-KINDS = ("start", "pre", "post", "stop")
+KINDS = ("start", "pre", "post", "stop", "clock")
+MOVED = 1.0  # s by which somebody must have set the computer's clock for the log to say so
 # The states of a run that failed, and what the presenter is told then; {} is the cell.
 FAILURES = {
     "failed": "An error in {}",
@@ -41,6 +43,7 @@ class Event:
     error: str = ""  # name of the exception
     message: str = ""  # its first line
     memory: bool = False  # whether memory ran out
+    shift: float = 0.0  # clock: s by which the talk's clock is ahead of the kernels' from here on
     asked: float = 0.0  # pre: when the browser asked for the cell, in s since 1970; 0.0: not known
 
 
@@ -95,8 +98,15 @@ class Tail:
         self._offset = 0
         self._rest = b""  # the beginning of a line whose end is not written yet
 
+    def read_all(self) -> Iterator[Event]:
+        """Give all new events in order, however long the log is."""
+        before = -1
+        while before != self._offset:
+            before = self._offset
+            yield from self.read()
+
     def read(self) -> list[Event]:
-        """Return the new events in order; a log that does not exist yet has none."""
+        """Return the new events of at most CHUNK in order; a log that does not exist yet has none."""
         try:
             if self.log.stat().st_size < self._offset:  # it was emptied
                 self._offset, self._rest = 0, b""
@@ -125,10 +135,10 @@ def parse_event(line: bytes) -> Event | None:
 def _is_sound(event: Event) -> bool:
     """Return whether the fields of an event that was read are of the kinds that they should be."""
     plain = Event(0.0, "", 0, "")
-    numbers = {"at": (int, float), "asked": (int, float)}
+    numbers = dict.fromkeys(("at", "asked", "shift"), (int, float))
     kinds = {name: type(value) for name, value in vars(plain).items()} | numbers
     fit = all(isinstance(value, kinds[name]) for name, value in vars(event).items())
-    times = (event.at, event.asked)
+    times = (event.at, event.asked, event.shift)
     return fit and not any(isinstance(one, bool) or not math.isfinite(one) for one in times)
 
 
@@ -137,9 +147,25 @@ def write_death(log: Path, run: Run, *, shift: float = 0.0) -> None:
 
     shift: s by which the run's times are ahead of the computer's clock, by which kernels write
     """
-    line = {"at": (run.ended or run.began) - shift, "event": "stop", "pid": run.pid, "notebook": run.notebook}
+    _write(log, at=(run.ended or run.began) - shift, event="stop", pid=run.pid, notebook=run.notebook)
+
+
+def write_shift(log: Path, shift: float) -> None:
+    """Write that somebody set the computer's clock: from here on, the talk's is ahead of it by so many s."""
+    _write(log, at=time.time(), event="clock", pid=os.getpid(), notebook="", shift=shift)
+
+
+def _write(log: Path, **line: Any) -> None:
     with contextlib.suppress(OSError), log.open("ab") as file:  # a full disk must not stop a lesson
         file.write(json.dumps(line).encode() + b"\n")
+
+
+def replay(tail: Tail) -> Iterator[Event]:
+    """Give all events of a log by the talk's clock, which goes on evenly when the computer's is set."""
+    shift = 0.0
+    for event in tail.read_all():
+        shift = event.shift if event.event == "clock" else shift
+        yield replace(event, at=event.at + shift)
 
 
 class Kernels:

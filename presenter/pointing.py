@@ -92,6 +92,7 @@ def _measure(table: str) -> Grid:
 
 
 def _find_places(label: str, note: str, grids: Sequence[Grid]) -> Iterator[tuple[str, str]]:
+    note = " ".join(note.split())  # words may run over the end of a line
     rows, columns = max(one for one, _ in grids), max(one for _, one in grids)
     has = f"the figure has {rows} row{'s' * (rows > 1)} of {columns}"
     needs = [

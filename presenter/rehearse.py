@@ -159,6 +159,10 @@ def main(argv: list[str]) -> int:
         print(f"\n{format_table(found)}")
         if options.apply:
             print(keep_results(found, folder=output / str(options.times), profile=profile))
+    except OSError as error:
+        remedy = "Free some space or make the folder writable, or take another --output."
+        print(f"presenter rehearse: {error}. {remedy}", file=sys.stderr)
+        return 2
     except (ValueError, RuntimeError) as error:
         print(f"presenter rehearse: {error}", file=sys.stderr)
         return 2

@@ -149,7 +149,7 @@ class Plan:
     def late_start(self, began: float) -> float:
         """Return the minutes that the talk began after its start time; the room's clock does not wait.
 
-        began: s since 1970
+        began: s since 1970, by the computer's clock
         """
         if self.start is None:
             return 0.0
@@ -158,7 +158,7 @@ class Plan:
     def is_far(self, now: float) -> bool:
         """Return whether the start time is so far away that it must mean another day.
 
-        now: s since 1970
+        now: s since 1970, by the computer's clock
         """
         return self.start is not None and abs(now - self.start.timestamp()) > LATEST_START * MINUTE
 

@@ -27,6 +27,16 @@ def commands() -> list[str]:
     return sorted({*filter(None, typed), *mentioned})
 
 
+def test_the_talk_has_the_same_minutes_in_every_command_that_plans_it() -> None:
+    sheet = (REPO / "presenter" / "cues" / "01_setup.md").read_text(encoding="utf-8")
+    lines = re.findall(r"presenter (plan|lab)\b([^\n`]*--start[^\n`]*)", RUNBOOK + sheet)
+    assert sorted(verb for verb, _ in lines) == ["lab", "lab", "plan", "plan"]
+    assert {re.findall("--minutes (\\d+) .*--start (\\d+:\\d+)", words)[0] for _, words in lines} == {
+        ("75", "10:00")
+    }
+    assert "lab --minutes 75 " in README
+
+
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
     return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=300, env=environment)

@@ -34,7 +34,7 @@ from presenter.console.handlers import (
     PhoneHandler,
     PictureHandler,
     StreamHandler,
-    move_phone,
+    move_page,
 )
 from presenter.console.students import Students
 from presenter.console.talk import Console
@@ -119,15 +119,13 @@ class PresenterConsole(ExtensionApp):
         act = console.act if self.phone == phone.DRIVE else None
         listener = phone.Phone(console.small, view=lambda: console.view, act=act, port=self.phone_port)
         try:
-            move_phone(listener, self.phone_address)
+            move_page(listener, self.phone_address, name="phone")
         except ValueError as error:
             self.log.error("%s", error)
             console.board.show("phone", phone.OFF | {"trouble": str(error)})
             return
         console.phone = listener
-        self.watches.append(
-            ioloop.PeriodicCallback(lambda: console.board.show("phone", listener.describe()), LOOK_MS)
-        )
+        self.watches.append(ioloop.PeriodicCallback(console.show_phone, LOOK_MS))
         if listener.trouble:
             self.log.warning("%s On /presenter, the key M says how to let one in.", listener.trouble)
         else:
@@ -162,9 +160,12 @@ def choose_folder(talks: Path, *, now: float, new: bool) -> Path:
     """Choose where the talk is kept: in the last talk's folder, unless that has ended or `new` is asked for.
 
     now: s since 1970
+    returns: the folder; a new one is made, so that another start at the same time gets another
+
+    Raises ValueError, with what to do, for one that cannot be made.
     """
     unfinished = None if new else journal.find_unfinished(talks, now=now)
-    return unfinished or talks / time.strftime("%Y-%m-%d_%H%M%S", time.localtime(now))
+    return unfinished or journal.make_new_folder(talks, now=now)
 
 
 def describe_addresses(server: str) -> str:

@@ -11,8 +11,8 @@ from tornado import iostream, web
 
 from presenter import fallbacks
 from presenter.console import addresses
+from presenter.console.listener import Listener
 from presenter.console.pages import HEADERS, KINDS, PAGE, STREAM, read_news
-from presenter.console.phone import Phone
 from presenter.console.talk import Console
 
 MOST = 1000  # bytes of what a page asks for
@@ -140,7 +140,7 @@ class ActHandler(Private, APIHandler):
 
 
 class PhoneHandler(ActHandler):
-    """What the presenter does about the phone page: another key, or another address."""
+    """What the presenter does about the pages for the room: another key for the phone, or another address."""
 
     def act(self, asked: dict[str, Any]) -> None:
         """Renew the key or move the page; raises ValueError if that cannot be."""
@@ -150,16 +150,19 @@ class PhoneHandler(ActHandler):
         if asked.get("do") == "renew":
             listener.renew()
         elif asked.get("do") == "address":
-            move_phone(listener, addresses.check_local(str(asked.get("address", ""))))
+            address = addresses.check_local(str(asked.get("address", "")))
+            move_page(listener, address, name="phone")
+            if self.console.students:  # the same people reach it in the same way
+                move_page(self.console.students, address, name="students'")
         else:
             raise ValueError(f"There is nothing to do for {asked.get('do')!r}. These are: renew, address.")
-        self.console.board.show("phone", listener.describe())
+        self.console.show_phone()
 
 
-def move_phone(listener: Phone, address: str) -> None:
-    """Open the phone page on another address; raises ValueError if that cannot be."""
+def move_page(listener: Listener, address: str, *, name: str) -> None:
+    """Open a page for the room on another address; raises ValueError if that cannot be."""
     try:
         listener.listen(address)
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or error
-        raise ValueError(f"The phone page cannot be opened on port {listener.port}: {why}.") from error
+        raise ValueError(f"The {name} page cannot be opened on port {listener.port}: {why}.") from error

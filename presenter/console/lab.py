@@ -42,7 +42,7 @@ ROOT = (
 
 
 def main(argv: Sequence[str]) -> int:
-    """Start JupyterLab with the console; return 1 if the talk cannot be planned."""
+    """Start JupyterLab with the console; return 1 if the talk cannot be planned or kept."""
     ours, jupyter = make_parser().parse_known_args([word for word in argv if word != "--"])
     options = collect_options(ours)
     try:
@@ -52,6 +52,10 @@ def main(argv: Sequence[str]) -> int:
         material = Material.read(ours.cues, ours.notebooks)
         material.plan({"minutes": DEFAULT_MINUTES} | options, level=options.get("level", cues.LEVELS[0]))
         arguments = make_arguments(ours, options, now=time.time())
+    except OSError as error:
+        remedy = "Free some space or make the folder writable, or take another --talk."
+        print(f"presenter lab: {error}. {remedy}", file=sys.stderr)
+        return 1
     except ValueError as error:
         print(f"presenter lab: {error}", file=sys.stderr)
         return 1

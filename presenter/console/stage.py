@@ -26,10 +26,10 @@ def describe_stage(view: View, *, students: PagePart | None = None) -> PagePart:
 
     students: the address of their page with its QR code, which the quiet page shows
     returns: kind, one of "cue", "break", "black" and "idle"; title; and what that kind needs. The name of
-        its picture is in `picture`, "" for none
+        its cue is in `name` and of its picture in `picture`, "" for none
     """
     cue = {item.cue.name: item.cue for item in view.plan.items}.get(view.talk.staged)
-    part: PagePart = {"on": False, "picture": "", "points": [], "left": "", "until": "", "start": ""}
+    part: PagePart = {"name": "", "picture": "", "points": [], "left": "", "until": "", "start": ""}
     if view.talk.screen == "black":
         return part | {"kind": "black", "title": ""}
     if cue and view.talk.fallback_up:
@@ -51,7 +51,7 @@ def describe_cue(view: View, cue: Cue) -> PagePart:
     points = [point for point in points if point]
     return {
         "kind": "cue",
-        "on": True,
+        "name": cue.name,
         "title": cue.title,
         "picture": cue.fallback,
         "points": [{"html": render.line(point, sheet=cue.sheet)} for point in points[:MOST]],

@@ -69,7 +69,9 @@ class Console:
             ""  # why the plan is without this machine's times; why there are none
         )
         self._plan(options)
-        for event in self.tail.read():  # events from before a restart of the server do not move the talk
+        self.written = 0.0  # the shift of which the kernels' log knows
+        for event in self.tail.read_all():  # events from before a restart of the server do not move the talk
+            self.written = event.shift if event.event == "clock" else self.written
             at = event.at + self.shift
             # What would be yet to come was written before the computer's clock was set back.
             self.kernels.see(replace(event, at=event.at if at > self.clock() else at))
@@ -121,6 +123,9 @@ class Console:
 
     def look(self) -> None:
         """Read what the kernels wrote since the last look, and let the cells that began move the talk."""
+        if abs(self.shift - self.written) >= kernels.MOVED:
+            self.written = self.shift
+            kernels.write_shift(self.tail.log, self.written)
         events = self.tail.read()
         for event in events:
             begun = self.kernels.see(replace(event, at=event.at + self.shift))
@@ -178,7 +183,8 @@ class Console:
         clock = guide.describe_clock(view)
         self.treatments = view.advice.treatments if clock["accept"] else {}
         problem = self.journal.problem or self.sheets_problem or self.times_problem or self.plan_problem
-        show("talk", guide.describe_talk(view, self.journal.acts, problem=problem))
+        made = self.journal.acts[0].at  # when the talk was planned first: no other talk has this
+        show("talk", guide.describe_talk(view, self.journal.acts, problem=problem) | {"made": made})
         show("clock", clock)
         show("stray", guide.describe_stray(view, self.stray))
         show("now", guide.describe_now(view))
@@ -191,6 +197,13 @@ class Console:
         self._show_stage(view)
         cell, need, held = guide.find_memory(view)
         show("memory", card.describe_memory(*self.memory, cell=cell, need_gib=need, held_gib=held))
+
+    def show_phone(self) -> None:
+        """Show how to get to the phone page, with the ssh commands for both pages for the room."""
+        if self.phone:
+            part = self.phone.describe()
+            tunnels = filter(None, [part["tunnel"], self.students.tunnel if self.students else ""])
+            self.board.show("phone", part | {"tunnel": "\n".join(tunnels)})
 
     def _show(self, name: str, part: Any) -> None:
         self.board.show(name, part)
@@ -312,12 +325,13 @@ def _press(asked: Mapping[str, Any], view: View) -> Mapping[str, Any]:
 
 def _begin(asked: Mapping[str, Any], view: View, *, now: float, acts: Sequence[Act]) -> Act:
     """Begin the talk where it stands, at the first cell's time if that is asked for; or start it over."""
-    first = guide.find_first_run(view, acts)
+    first, shift = guide.find_first_run(view, acts), round(view.shift, 1)
     if view.talk.began is not None:
-        return Act(now, "begin", cue=view.path[0].cue.name)
+        return Act(now, "begin", cue=view.path[0].cue.name, shift=shift)
     if asked.get("since") and first is None:
         raise ValueError("No cell has run in the last half hour. Start the talk from now.")
-    return Act(now, "begin", cue=view.here.cue.name, since=first or 0.0 if asked.get("since") else 0.0)
+    since = first or 0.0 if asked.get("since") else 0.0
+    return Act(now, "begin", cue=view.here.cue.name, since=since, shift=shift)
 
 
 def _find_cue(asked: object, view: View) -> str:
@@ -350,12 +364,16 @@ def parse_pointer(asked: Mapping[str, Any]) -> dict[str, Any] | None:
 
     Raises ValueError, with what would be right, for anything else.
     """
-    x, y = asked.get("x"), asked.get("y")
+    if not {"x", "y"} <= asked.keys():
+        raise ValueError(f"A point needs x and y, got {', '.join(asked)}. Both are from 0 to 1, or null.")
+    x, y, spot = asked["x"], asked["y"], asked.get("spot", False)
+    if not isinstance(spot, bool):
+        raise ValueError(f"spot is {spot!r}. It must be true or false.")
     if x is None and y is None:
         return None
     if not all(amounts.is_number(share, least=0, most=1) for share in (x, y)):
         raise ValueError(f"x and y are {x!r} and {y!r}. Both must be from 0 to 1, or null.")
-    return {"x": x, "y": y, "spot": asked.get("spot") is True}
+    return {"x": x, "y": y, "spot": spot}
 
 
 def _flag(asked: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, lru_cache
+from itertools import takewhile
 
 from presenter import facts, schedule
 from presenter.cues import Cue
@@ -57,11 +58,8 @@ class View:
     @cached_property
     def arrived(self) -> float:
         """When the talk came to the current cue, in s since 1970; before the start, never: infinity."""
-        here = [one for one in self.talk.stretches if one.cue != self.here.cue.name]
-        after = (
-            self.talk.stretches[self.talk.stretches.index(here[-1]) + 1 :] if here else self.talk.stretches
-        )
-        return after[0].began if after else math.inf
+        here = list(takewhile(lambda one: one.cue == self.here.cue.name, reversed(self.talk.stretches)))
+        return here[-1].began if here else math.inf
 
     @property
     def following(self) -> Item | None:
@@ -94,8 +92,9 @@ class View:
 
     @property
     def late_start(self) -> float:
-        """Minutes by which the talk began after its start time."""
-        return 0.0 if self.talk.began is None else self.plan.late_start(self.talk.began)
+        """Minutes by which the talk began after its start time, by the computer's clock of that moment."""
+        began = self.talk.began
+        return 0.0 if began is None else self.plan.late_start(began - self.talk.shift)
 
     def fill(self, cue: Cue, text: str) -> str:
         """Fill in the facts of a cue's text, for this machine.

@@ -14,7 +14,7 @@ from pathlib import Path
 from presenter import journal, schedule
 from presenter.cues import Cue
 from presenter.journal import Act, Stretch, Talk
-from presenter.kernels import FAILURES, Kernels, Run, Tail
+from presenter.kernels import FAILURES, Kernels, Run, Tail, replay
 from presenter.material import Material
 from presenter.schedule import CUT, DEFAULT_MINUTES, Item, Plan, Programme
 from workshop import files
@@ -94,7 +94,7 @@ class TalkReport:
     @property
     def late_start(self) -> float:
         """Minutes by which it began after its start time."""
-        return self.base.late_start(self.began)
+        return self.base.late_start(self.began - self.talk.shift)
 
     @property
     def late(self) -> float:
@@ -229,10 +229,8 @@ def _drop_undone(acts: Sequence[Act]) -> list[Act]:
 def _read_kernels(folder: Path, material: Material) -> Kernels:
     """Read what the talk's own notebooks did; of a talk from another machine, what all did."""
     for kernels in (Kernels(material.list_followed(folder)), Kernels()):
-        tail = Tail(folder / journal.EVENTS)
-        while events := tail.read():
-            for event in events:
-                kernels.see(event)
+        for event in replay(Tail(folder / journal.EVENTS)):
+            kernels.see(event)
         if kernels.runs:
             break
     return kernels

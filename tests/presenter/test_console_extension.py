@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ def test_folder_of_a_talk_is_the_one_that_goes_on(tmp_path: Path) -> None:
     journal.Journal(new).add(Act(1000.0, "begin", cue="01-hello"))
     assert extension.choose_folder(tmp_path, now=2000.0, new=False) == new
     assert extension.choose_folder(tmp_path, now=2000.0, new=True) != new
+
+
+def test_two_talks_that_start_at_the_same_time_have_a_folder_each(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as starts:
+        chosen = list(starts.map(lambda _: extension.choose_folder(tmp_path, now=1000.0, new=True), range(8)))
+    assert len(set(chosen)) == 8 and sorted(chosen) == sorted(tmp_path.iterdir())
+    assert {folder.stat().st_mode & 0o777 for folder in chosen} == {0o700}
 
 
 @pytest.mark.parametrize("heavy", ["pandas", "torch", "matplotlib"])

@@ -166,6 +166,25 @@ def test_talk_that_may_not_be_kept_where_it_was_asked_for_says_what_to_do(
     assert "closed/talk cannot be used as a folder: Permission denied. Take another --talk." in said
 
 
+@pytest.mark.parametrize("more", [[], ["--originals", "--students"]])
+def test_full_disk_ends_the_command_with_what_to_do(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+) -> None:
+    def refuse(path: Path) -> Any:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("workshop.files.replacing", refuse)
+    sheets, books = write_lesson(tmp_path)
+    words = ["--cues", str(sheets), "--notebooks", str(books), "--talk", str(tmp_path / "talk")]
+    assert lab.main([*words, *more]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("presenter lab: [Errno 28] No space left on device: ") and "/talk/" in said
+    assert "Free some space or make the folder writable, or take another --talk." in said
+
+
 def test_extension_of_jupyterlab_is_where_its_description_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

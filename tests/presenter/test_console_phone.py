@@ -594,6 +594,17 @@ def test_phone_follows_the_talk_and_drives_it(handheld: Any, server: Server) -> 
 
 
 @pytest.mark.slow
+def test_key_that_is_held_presses_a_button_of_the_phone_once(handheld: Any, server: Server) -> None:
+    before = len(server.acts())
+    handheld.js("document.getElementById('question').focus()")
+    handheld.key("Enter", repeats=3)
+    handheld.wait_text("sentence", "Question")
+    handheld.click("document.getElementById('go')")
+    handheld.wait_text("title", "Slow")
+    assert [act.do for act in server.acts()[before:]] == ["pause", "go"]
+
+
+@pytest.mark.slow
 def test_refusal_stays_on_the_phone_while_the_server_says_other_things(handheld: Any) -> None:
     handheld.js("window.setTimeout = () => 0")  # nothing else takes it off
     handheld.js(
@@ -678,9 +689,10 @@ def test_clicker_runs_the_cells_of_jupyterlab(browser: Any, server: Server) -> N
     tab.wait("document.querySelector('.jp-Notebook').matches('.jp-mod-commandMode')")
     cells = "[...document.querySelectorAll('.jp-Notebook .jp-Cell')]"
     active = f"{cells}.findIndex((cell) => cell.matches('.jp-mod-active'))"
-    tab.key("PageDown")
+    tab.key("PageDown", repeats=3, every=1.0)  # a clicker's button that is held runs one cell
     tab.wait(f"{active} === 1")
     tab.wait("document.querySelector('.jp-CodeCell .jp-OutputArea-output').innerText.includes('hello')")
+    assert tab.js(active) == 1
     tab.key("PageUp")
     tab.wait(f"{active} === 0")
     tab.key("Enter")  # into the cell, where the editor takes the key until the cursor is at the end

@@ -52,9 +52,9 @@ def test_no_cue_shows_more_than_three_short_points() -> None:
 
 def test_fallback_goes_on_and_off_the_projector(material: Material) -> None:
     shown = stage.describe_stage(view(material, BEGUN, STAGED))
-    assert (shown["kind"], shown["title"], shown["picture"]) == ("cue", "Hello", "dog")
+    assert (shown["kind"], shown["name"], shown["picture"]) == ("cue", "01-hello", "dog")
     quiet = stage.describe_stage(view(material, BEGUN, STAGED, at("01-slow", now=2)))
-    assert (quiet["kind"], quiet["title"], quiet["on"]) == ("idle", "01 · First", False)
+    assert (quiet["kind"], quiet["title"]) == ("idle", "01 · First")
 
 
 def test_quiet_page_says_when_the_talk_begins_and_thanks_at_its_end(material: Material) -> None:

@@ -10,14 +10,18 @@ import urllib.request
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tornado import httpclient
 
 from presenter.console import addresses, lab, stage, students
+from presenter.console.handlers import PhoneHandler
 from presenter.console.listener import draw_code
 from presenter.console.pages import POLICY
+from presenter.console.phone import Phone
 from presenter.console.students import Students
+from presenter.console.talk import Console
 from presenter.cues import Section
 from presenter.material import Material
 from tests.support.server import PATIENCE, TOKEN, Server
@@ -69,6 +73,28 @@ def test_page_has_the_notebooks_without_solutions_and_links_to_follow(
     assert b"Solution" not in book.body and json.loads(page.files[name])["cells"]
     assert answer.headers["Content-Security-Policy"] == POLICY
     assert all("Server" not in one.headers and "Set-Cookie" not in one.headers for one in (answer, book))
+
+
+def test_page_moves_with_the_phones(page: Students, material: Material, tmp_path: Path) -> None:
+    console = Console(material, tmp_path / "other", options={"minutes": 30}, clock=lambda: 0.0)
+    console.students, console.phone = page, Phone(console.small, view=lambda: console.view)
+
+    async def inside() -> None:
+        for listener in (page, console.phone):
+            listener.listen("10.99.99.99")
+        asked = {"do": "address", "address": LAPTOP}
+        PhoneHandler.act(SimpleNamespace(console=console), asked)  # type: ignore[arg-type]
+        for listener in (page, console.phone):
+            await listener.close()
+
+    asyncio.run(inside())
+    assert page.describe() == {
+        "url": f"http://{LAPTOP}:{page.port}/",
+        "code": draw_code(f"http://{page.host}/"),
+    }
+    assert console.phone.shown_address == LAPTOP
+    tunnels = json.loads(console.board.parts["phone"])["tunnel"].splitlines()
+    assert tunnels == [addresses.write_tunnel(LAPTOP, one.port) for one in (console.phone, page)]
 
 
 def test_nothing_of_the_presenters_or_of_jupyter_is_there(page: Students, handout: Material) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from presenter import cues, journal, runtimes
+from presenter import cues, journal, kernels, runtimes
 from presenter.console.talk import Console, SteadyClock, read_picture_words
 from presenter.material import Material
+from presenter.report import talk as report
 from presenter.runtimes import Runtime
 from workshop import notebooks
 
@@ -350,6 +351,24 @@ def test_times_of_day_follow_the_computers_clock_and_lengths_do_not(
     assert part(room, "clock")["ends"] == f"{ends:%H:%M}"
 
 
+@pytest.mark.parametrize("step", [-900.0, 1200.0])
+def test_late_start_goes_by_the_computers_clock_of_the_start_alone(
+    material: Material, tmp_path: Path, step: float
+) -> None:
+    wall, steady = datetime(2026, 11, 22, 10, 0).timestamp(), 70.0
+    clock = SteadyClock(wall=lambda: wall, steady=lambda: steady)
+    start = datetime.fromtimestamp(wall + step).isoformat()
+    room = Console(material, tmp_path, options={"minutes": 30.0, "start": start}, clock=clock)
+    wall += step  # the clock is set, and four minutes later the talk begins
+    wall, steady = wall + 240, steady + 240
+    room.act({"do": "begin"})
+    assert room.view.late_start == pytest.approx(4)
+    wall += 600  # and set again during the talk
+    assert room.view.late_start == pytest.approx(4)
+    assert Console(material, tmp_path, options={}, clock=clock).view.late_start == pytest.approx(4)
+    assert report.read(tmp_path, material).late_start == pytest.approx(4)
+
+
 def test_restart_after_the_clock_was_set_back_knows_how_long_a_cell_runs(
     material: Material, tmp_path: Path
 ) -> None:
@@ -366,6 +385,62 @@ def test_restart_after_the_clock_was_set_back_knows_how_long_a_cell_runs(
     again = Console(material, tmp_path, options={}, clock=SteadyClock(earliest=last, **clocks))
     again.refresh()
     assert part(again, "run")["seconds"] == "5 s"
+
+
+@pytest.mark.parametrize("step", [-900.0, 1200.0])
+def test_report_puts_cells_where_the_talk_was_though_the_clock_was_set(
+    material: Material, tmp_path: Path, step: float
+) -> None:
+    wall, steady = datetime(2026, 11, 22, 10, 0).timestamp(), 70.0
+    clock = SteadyClock(wall=lambda: wall, steady=lambda: steady)
+    room = Console(material, tmp_path, options={"minutes": 30.0}, clock=clock)
+
+    def run(cell: str) -> None:
+        nonlocal wall, steady
+        for event in ("pre", "post"):
+            line = {
+                "at": wall,
+                "event": event,
+                "pid": os.getpid(),
+                "notebook": "01_first.ipynb",
+                "cell": cell,
+            }
+            with room.tail.log.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
+            wall, steady = wall + 30, steady + 30
+            room.look()
+
+    room.act({"do": "begin"})
+    run("hello")
+    wall += step
+    room.look()
+    run("slow")
+    room.act({"do": "end"})
+    held = report.read(tmp_path, material)
+    assert [(one.cell, one.began - held.began) for one in held.runs] == [("hello", 0.0), ("slow", 60.0)]
+    assert held.minutes == 2.0
+    lines = len(room.tail.log.read_text(encoding="utf-8").splitlines())
+    Console(material, tmp_path, options={}, clock=clock).look()  # a restart finds what is written already
+    assert len(room.tail.log.read_text(encoding="utf-8").splitlines()) == lines
+
+
+def test_restart_reads_a_long_log_whole(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = console(material, tmp_path, minutes=30)
+    first.act({"do": "begin"})
+    where = {"pid": os.getpid(), "notebook": "01_first.ipynb"}
+    cells = ["hello"] * 30 + ["slow"]
+    lines: list[dict[str, Any]] = [{"at": 1000.0, "event": "start", **where}]
+    lines += [
+        {"at": 1000.0, "event": one, "cell": cell, **where} for cell in cells for one in ("pre", "post")
+    ]
+    first.tail.log.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    monkeypatch.setattr(kernels, "CHUNK", 1000)
+    again = console(material, tmp_path)
+    assert len(again.kernels.runs) == 31 and again.kernels.ran("01_first") == {"hello", "slow"}
+    again.look()
+    assert part(again, "talk")["here"] == "01-hello"  # what ran before the restart does not move the talk
 
 
 def test_death_is_written_by_the_clock_of_the_kernels(material: Material, tmp_path: Path) -> None:
@@ -396,7 +471,7 @@ def test_whole_talk_with_a_failure_and_questions_ends_on_time(
         if failing:
             assert room.part("alarm")["title"] == f"An error in {cue.cells[0]}"
             room.console.act({"do": "stage", "on": True})
-            assert room.part("stage")["on"]
+            assert room.part("stage")["kind"] == "cue"
         if given in (5, 15):
             room.console.act({"do": "pause", "kind": "question"})
             room.wait(1.0)
@@ -415,7 +490,7 @@ def test_whole_talk_with_a_failure_and_questions_ends_on_time(
         if cue:
             room.run(cue)  # moves the talk on
     room.console.act({"do": "end"})
-    assert not room.part("stage")["on"]
+    assert room.part("stage")["kind"] == "idle"
     took = (room.now - 1_000_000.0) / 60
     assert took <= minutes + 1.0, accepted  # what the last cues lose cannot be made up
     assert accepted or pace == 1.0
@@ -564,6 +639,11 @@ def test_page_that_does_not_read_holds_no_more_than_the_board(material: Material
         ({"do": "point", "x": 2, "y": 0.5}, "x and y are 2 and 0.5. Both must be from 0 to 1"),
         ({"do": "point", "x": "left", "y": 0.5}, "Both must be from 0 to 1, or null"),
         ({"do": "point", "x": float("nan"), "y": 0}, "Both must be from 0 to 1"),
+        ({"do": "point", "x": True, "y": 0}, "x and y are True and 0. Both must be from 0 to 1"),
+        ({"do": "point", "x": 0.5, "y": None}, "x and y are 0.5 and None. Both must be from 0 to 1, or null"),
+        ({"do": "point"}, "A point needs x and y, got do. Both are from 0 to 1, or null"),
+        ({"do": "point", "X": 0.5, "y": 0.5}, "A point needs x and y, got do, X, y"),
+        ({"do": "point", "x": 0.5, "y": 0.5, "spot": "yes"}, "spot is 'yes'. It must be true or false"),
         ({"do": "screen", "kind": "pink"}, "It must be one of: , black, freeze"),
         ({"do": "pause", "kind": "break", "minutes": -1}, "A break takes up to 120 minutes"),
         ({"do": "pause", "kind": "break", "minutes": float("nan")}, "minutes is nan"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -45,6 +47,17 @@ def test_forecast_end_moves_with_the_delay(material: Material) -> None:
     on_time = view(material, BEGUN, now=0, minutes=18)
     late = view(material, BEGUN, now=180, minutes=18)
     assert late.ends - on_time.ends == 60  # three minutes in a cue of two
+
+
+def test_talk_arrived_at_a_cue_when_it_last_came_there(material: Material) -> None:
+    there, back = at("01-slow", now=60), at("01-hello", now=90)
+    pause, again = Act(100, "pause", kind="question"), at("01-slow", now=120)
+    assert view(material).arrived == math.inf
+    assert view(material, BEGUN, now=30).arrived == 0
+    assert view(material, BEGUN, there, now=70).arrived == 60
+    assert view(material, BEGUN, there, back, pause, now=110).arrived == 90  # a pause is no arrival
+    assert view(material, BEGUN, there, back, pause, again, now=130).arrived == 120
+    assert view(material, BEGUN, there, replace(back, at=60), replace(again, at=60), now=70).arrived == 60
 
 
 def test_cue_that_a_new_sheet_no_longer_has_leaves_the_talk_at_its_beginning(material: Material) -> None:

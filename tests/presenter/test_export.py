@@ -56,6 +56,10 @@ def test_workshop_notebook_for_students_is_valid_and_keeps_its_code_and_checks(
     def code(cells: list) -> list[tuple[str, str]]:
         return [(cell["id"], "".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
 
+    head = "".join(before["cells"][0]["source"])
+    assert (
+        re.search(r"^\*\*\d+ minutes · ", head, re.MULTILINE) and made.cells[0].source == head
+    )  # for one alone
     assert code(made.cells) == code(before["cells"])
     folded = {cell["id"] for cell in before["cells"] if "<details>" in "".join(cell["source"])}
     assert folded and {cell["id"] for cell in before["cells"]} - {cell.id for cell in made.cells} == folded

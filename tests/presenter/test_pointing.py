@@ -65,6 +65,9 @@ def test_name_that_nothing_prints_is_a_fault(name: str) -> None:
     ("note", "words"),
     [
         ("Then the third row.", "third row"),
+        ("Then the third\nrow.", "third row"),
+        ("Five\ncolumns.", "Five columns"),
+        ("Go from right\nto left.", "right to left"),
         ("The fourth column.", "fourth column"),
         ("Fourth from the left is ours.", "Fourth from the left"),
         ("Three rows: first the latents.", "Three rows"),

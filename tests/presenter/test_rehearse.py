@@ -149,3 +149,16 @@ def test_command_refuses_a_name_that_is_no_notebook(
 ) -> None:
     assert rehearse.main(["nonsense", "--profile", "pocket", "--output", str(tmp_path / "out")]) == 2
     assert "presenter rehearse: 'nonsense' is no notebook" in capsys.readouterr().err
+
+
+def test_command_on_a_full_disk_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(rehearse, "rehearse", refuse)
+    assert rehearse.main(["01", "--profile", "pocket", "--output", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "presenter rehearse: [Errno 28] No space left on device. Free some space" in said
+    assert "take another --output." in said

@@ -82,12 +82,18 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def tab(browser: Browser) -> Iterator[Tab]:
+def wall() -> Iterator[Room]:
+    """Serve the workshop's own pictures, and a page without a talk."""
     room = Room(None, pictures=gallery.FALLBACK, bare=BARE)
-    tab = browser.open(room.address("presenter/"), (1920, 1080))
-    tab.wait("document.getElementById('scene') !== null")
-    yield tab
+    yield room
     room.close()
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser, wall: Room) -> Tab:
+    tab = browser.open(wall.address("presenter/"), (1920, 1080))
+    tab.wait("document.getElementById('scene') !== null")
+    return tab
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +183,41 @@ def test_picture_that_comes_late_is_not_shown_beside_another_cues_words(tab: Tab
         }})({json.dumps(slow)}, {json.dumps(plain)})"""
     )
     assert shown == [False, plain["title"]]
+
+
+def test_picture_that_comes_after_the_next_cue_began_is_shown_with_its_own_cue(
+    tab: Tab, view: View, wall: Room
+) -> None:
+    fallbacks = {cue.fallback: cue for cue in view.material.cues if cue.fallback}
+    slow, quick = [describe(view, fallbacks[name], "advanced")["part"] for name in list(fallbacks)[3:5]]
+    tab.js(
+        "(async () => { const { build, draw } = await import('/presenter/page/scene.js');"
+        " window.redraw = draw; build(document.getElementById('scene'), { alone: true }); })()"
+    )
+    seen = (
+        "[document.querySelector('figure').checkVisibility() ? document.querySelector('img').src : '',"
+        " document.querySelector('.title').innerText]"
+    )
+
+    def show(part: dict[str, Any]) -> None:
+        tab.js(f"redraw(document.getElementById('scene'), {json.dumps(part)})")
+
+    def expect(part: dict[str, Any], *, picture: bool = True) -> None:
+        source = wall.address(f"presenter/picture/{part['picture']}.png") if picture else ""
+        tab.wait(f"{seen}.join() === {json.dumps(','.join([source, part['title']]))}")
+
+    wall.late = f"{slow['picture']}.png"
+    show(slow)
+    expect(slow, picture=False)
+    show(quick)
+    expect(quick)
+    show(slow)  # back, while its picture is still on its way
+    show(quick)
+    wall.late = ""
+    time.sleep(0.5)  # the late one comes
+    expect(quick)
+    show(slow)
+    expect(slow)
 
 
 @pytest.mark.parametrize(
@@ -337,6 +378,69 @@ def test_projector_is_frozen_black_and_counts_down_a_break(screens: tuple[Tab, T
     second.key("p")
     projector.wait_text("sheet", "01 · First")
     go(second, "ArrowLeft", "Hello")
+
+
+def test_preview_is_seen_though_the_projector_shows_another_cue_of_the_same_title(
+    browser: Browser, room: Room, tmp_path: Path
+) -> None:
+    sheets, books = write_lesson(tmp_path)
+    sheet = sheets / "01_first.md"
+    sheet.write_text(sheet.read_text("utf-8").replace("· Slow\n", "· Hello\n"), encoding="utf-8")
+    before = room.console
+    console = Console(Material.read(sheets, books), tmp_path / "talk", options={"minutes": 15})
+    console.pictures = room.pictures
+    for asked in ({"do": "begin"}, {"do": "stage", "on": True}, {"do": "screen", "kind": "freeze"}):
+        console.act(asked)
+    console.act({"do": "go", "cue": "01-slow"})
+    room.console = console
+    try:
+        second = browser.open(room.address("presenter"), LAPTOP)
+        second.wait_text("projector-state", "frozen")
+        second.wait("document.querySelector('#preview .title').innerText === 'Hello'")
+        assert second.sees("ahead")
+    finally:
+        room.console = before
+    second.call("Page.navigate", url="about:blank")
+
+
+def test_ticks_of_the_checklist_are_this_talks(browser: Browser, room: Room, tmp_path: Path) -> None:
+    before = room.console
+    assert before
+    second = browser.open(room.address("presenter"), LAPTOP)
+    box = "document.querySelector('#before input[type=checkbox]')"
+    second.wait(f"{box} !== null")
+    second.js(f"{box}.closest('details').open = true")
+    second.click(box)
+    second.call("Page.reload")
+    second.wait(f"{box}?.checked === true")
+    with room.lock:
+        room.console = Console(before.material, tmp_path / "another", options={"minutes": 15})
+    try:
+        second.wait("document.body.dataset.talk === 'ready'")
+        second.call("Page.reload")
+        second.wait(f"{box}?.checked === false")
+        assert second.js("Object.keys(localStorage).filter((name) => name.includes('done')).length") == 0
+    finally:
+        room.console = before
+    second.call("Page.navigate", url="about:blank")
+
+
+def test_key_that_is_held_acts_once(browser: Browser, room: Room) -> None:
+    assert room.console
+    second = browser.open(room.address("presenter"), LAPTOP)  # in front, for the button needs the focus
+    second.wait("document.body.dataset.talk === 'running'")
+    second.wait_text("title", "Hello")
+    before = len(room.console.journal.acts)
+    second.js("document.getElementById('question').focus()")
+    second.key("Enter", repeats=3)  # which presses the button that has the focus
+    second.wait_text("sentence", "Question")
+    second.key("PageDown", repeats=3)  # as a clicker does
+    second.wait_text("title", "Slow")
+    second.key("q")
+    second.wait("document.body.dataset.talk === 'running'")
+    go(second, "ArrowLeft", "Hello")
+    assert [act.do for act in room.console.journal.acts[before:]] == ["pause", "go", "resume", "go"]
+    second.call("Page.navigate", url="about:blank")
 
 
 def test_keys_scroll_the_notes_wherever_the_focus_is(screens: tuple[Tab, Tab]) -> None:

@@ -107,13 +107,17 @@ class Tab:
         """Wait until an element's text has this in it."""
         self.wait(f"document.getElementById('{element}').innerText.includes({json.dumps(text)})")
 
-    def key(self, key: str, *, modifiers: int = 0, repeats: int = 0) -> None:
-        """Press a key, hold it until it has repeated itself so many times, and let it go."""
+    def key(self, key: str, *, modifiers: int = 0, repeats: int = 0, every: float = 0.0) -> None:
+        """Press a key, hold it until it has repeated itself so many times, and let it go.
+
+        every: s before each repeat
+        """
         code = KEYS.get(key) or (ord(key.upper()) if key.isalnum() else 0)
         typed = {"text": "\r" if key == "Enter" else key} if len(key) == 1 or key == "Enter" else {}
         shared = {"key": key, "windowsVirtualKeyCode": code, "modifiers": modifiers}
         shared |= {"code": f"Key{key.upper()}"} if len(key) == 1 and key.isalpha() else {}
         for repeat in range(1 + repeats):
+            time.sleep(every if repeat else 0)
             self.call("Input.dispatchKeyEvent", type="keyDown", autoRepeat=repeat > 0, **shared, **typed)
         self.call("Input.dispatchKeyEvent", type="keyUp", **shared)
 

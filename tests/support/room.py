@@ -33,6 +33,7 @@ class Room(ThreadingHTTPServer):
         self.holding = False  # whether places of the pointer wait for their answer
         self.held = 0  # places that wait now
         self.deaf = False  # whether no place of the pointer is heard
+        self.late = ""  # the name of a picture's file that is not sent yet
         super().__init__(("127.0.0.1", 0), _Answers)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -57,6 +58,8 @@ class _Answers(BaseHTTPRequestHandler):
         elif self.path.startswith("/presenter/page/"):
             self._send(pages.KINDS[Path(name).suffix], (pages.PAGE / name).read_bytes())
         elif self.path.startswith("/presenter/picture/") and (self.server.pictures / name).is_file():
+            while self.server.late == name and self.server.going:
+                time.sleep(LOOK)
             self._send("image/png", fallbacks.draw_for_projector(self.server.pictures / name))
         elif self.path == "/presenter/":
             self._send("text/html", self.server.bare)

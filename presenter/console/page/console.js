@@ -19,6 +19,7 @@ let ahead;
 const show = {
   talk(part) {
     talk = part;
+    forgetTicks();
     document.body.dataset.talk = part.state;
     for (const details of $("before").children) {
       if (details.dataset.title === CHECKLIST) details.open = part.state === "ready";
@@ -224,7 +225,7 @@ function stageState(part) {
 
 /** Show what F would put on the projector, unless it is there. */
 function showAhead() {
-  $("ahead").hidden = staged?.kind === "cue" && staged.title === ahead?.title;
+  $("ahead").hidden = staged?.kind === "cue" && staged.name === ahead?.name;
   for (const scene of [$("shown"), $("preview")]) fit(scene);
 }
 
@@ -270,11 +271,18 @@ function tame(element) {
     else Object.assign(link, { target: "_blank", rel: "noopener noreferrer" });
   }
   for (const box of element.querySelectorAll("input[type=checkbox]")) {
-    const name = `done.${box.parentElement.textContent.trim().slice(0, 60)}`;
+    const name = `done.${talk.made}.${box.parentElement.textContent.trim().slice(0, 60)}`;
     box.disabled = false;
     box.checked ||= stored(name) === "yes";
     box.setAttribute("aria-label", box.parentElement.textContent.trim());
     box.onchange = () => store(name, box.checked ? "yes" : "no");
+  }
+}
+
+/** Forget which points of a checklist were ticked for an earlier talk. */
+function forgetTicks() {
+  for (const name of Object.keys(localStorage)) {
+    if (name.startsWith("presenter.done.") && !name.startsWith(`presenter.done.${talk.made}.`)) localStorage.removeItem(name);
   }
 }
 

@@ -5,6 +5,9 @@ const GIVE_UP = 20000; // ms for which an act waits for its answer
 
 let silent = false; // whether there is no connection
 
+// A held key acts once: a browser presses the button that has the focus again at each repeat of Enter.
+addEventListener("keydown", (event) => { if (event.repeat && event.key === "Enter") event.preventDefault(); });
+
 export const base = new URL("../", import.meta.url);
 
 /**

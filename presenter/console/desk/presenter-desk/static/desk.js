@@ -5,6 +5,7 @@
   // A size that is set in the Settings menu stands on the page's root element itself, and wins.
   const PRINT = ":root:root { --jp-code-font-size: 20px; --jp-content-font-size1: 20px; }";
   const TOLD = 8000; // ms for which the reason of a refusal is shown
+  const CLICKER = ["PageDown", "PageUp"]; // keys that ../../../keys binds, for `lab --keys`
   const KEYS = [
     { id: "next", label: "Presenter: next cue", keys: ["Alt Shift N"] },
     { id: "question", label: "Presenter: a question, or go on", keys: ["Alt Shift Q"] },
@@ -26,15 +27,20 @@
     throw new Error(said.message || `The server answered ${answer.status}.`);
   }
 
-  /** Keep a held key from JupyterLab, which takes each repeat for another press. */
-  function dropRepeat(event) {
-    if (!event.repeat || !event.altKey || !event.shiftKey || !event.code.startsWith("Key")) return;
+  /**
+   * Keep a held key from JupyterLab, which takes each repeat for another press. Page Down scrolls while it is held,
+   * unless a clicker runs cells with it.
+   */
+  function dropRepeat(app, event) {
+    const ours = event.altKey && event.shiftKey && event.code.startsWith("Key");
+    const clicker = CLICKER.includes(event.key) && app.commands.keyBindings.some((one) => CLICKER.includes(one.keys.join()));
+    if (!event.repeat || !(ours || clicker)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
   }
 
   function activate(app) {
-    addEventListener("keydown", dropRepeat, true);
+    addEventListener("keydown", (event) => dropRepeat(app, event), true);
     const style = document.createElement("style");
     style.textContent = PRINT;
     document.head.append(style);
