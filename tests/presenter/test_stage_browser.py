@@ -173,8 +173,10 @@ def test_picture_that_comes_late_is_not_shown_beside_another_cues_words(tab: Tab
     plain |= {"picture": "", "picture_words": {}}
     shown = tab.js(
         f"""(async (slow, plain) => {{
-          const {{ draw }} = await import('/presenter/page/scene.js');
-          const root = document.getElementById('scene'), img = root.querySelector('img');
+          const {{ build, draw }} = await import('/presenter/page/scene.js');
+          const root = document.getElementById('scene');
+          build(root, {{ alone: true }});
+          const img = root.querySelector('img');
           const come = new Promise((go) => img.addEventListener('load', go, {{ once: true }}));
           draw(root, slow);
           draw(root, plain);
