@@ -16,7 +16,6 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> sharpen.SharpenStage:
     """The stage on a few renders of each finish."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sharpen.SharpenStage, "enough", {"plain": (24, 1), "rich": (16, 2)})
-        patch.setattr(sharpen.SharpenStage, "batch", 4)
         patch.setattr(decoder, "HELD_OUT", 4)
         patch.setattr(decoder, "FACES_OF_A_KIND", 1)
         return sharpen.SharpenStage(tmp_path_factory.mktemp("runs"), "cpu")
@@ -29,14 +28,6 @@ def gradients(stage: sharpen.SharpenStage, loss: torch.Tensor) -> dict[str, torc
     return {name: grad for name, grad in zip(named, found, strict=True) if grad is not None}
 
 
-def pull(stage: sharpen.SharpenStage, step: int) -> torch.Tensor:
-    """Return how the stage moves the decoder's last weights at a step, as one vector."""
-    found = gradients(stage, stage.loss(step))
-    return torch.cat(
-        [grad.flatten() for name, grad in found.items() if name.startswith("vae.decoder.conv_out")]
-    )
-
-
 def test_a_step_moves_decoder_and_critic_and_leaves_what_latents_mean(stage: sharpen.SharpenStage) -> None:
     moved = gradients(stage, stage.loss(sharpen.PRIMER))
     assert {name.split(".")[0] for name in moved} == {"vae", "critic"}
@@ -44,28 +35,32 @@ def test_a_step_moves_decoder_and_critic_and_leaves_what_latents_mean(stage: sha
     assert all(name.startswith(kept) for name in moved)
 
 
-def test_in_its_primer_the_critic_learns_and_the_decoder_does_not_listen(
-    stage: sharpen.SharpenStage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_its_primer_the_critic_learns_and_the_decoder_does_not_listen(stage: sharpen.SharpenStage) -> None:
     moved = gradients(stage, stage.loss(0))
     decoders_own = gradients(stage, decoder.DecoderStage.loss(stage, 0))
     for name, grad in decoders_own.items():
         torch.testing.assert_close(moved[name], grad, rtol=1e-3, atol=1e-6)
     assert any(moved[name].abs().max() > 0 for name in moved if name.startswith("critic."))
 
-    alone = pull(stage, 0)
-    monkeypatch.setattr(sharpen, "PRIMER", 0)
-    listening = pull(stage, 0)
-    assert 0.1 < (listening - alone).norm() / alone.norm() < 10
 
-
-def test_the_decoder_goes_where_the_critic_sees_a_render(stage: sharpen.SharpenStage) -> None:
-    shown = torch.zeros(1, 3, 64, 64, requires_grad=True)
-    opinion = sum(part.mean() for part in stage.critic(shown))
-    (uphill,) = torch.autograd.grad(opinion, shown)
-    with torch.no_grad():
-        nearer = sum(part.mean() for part in stage.critic(shown + 1e-2 * uphill / uphill.norm()))
-    assert nearer > opinion
+@pytest.mark.parametrize(
+    ("step", "strength"), [(sharpen.PRIMER, sharpen.A_LITTLE), (sharpen.GENTLE, sharpen.MUCH)]
+)
+def test_the_decoder_goes_where_the_critic_sees_a_render(
+    stage: sharpen.SharpenStage, monkeypatch: pytest.MonkeyPatch, step: int, strength: float
+) -> None:
+    decoded = (
+        torch.rand(stage.batch, 3, 64, 64, generator=torch.Generator().manual_seed(0)) - 0.5
+    ).requires_grad_()
+    monkeypatch.setattr(stage.vae, "decode", lambda latents: decoded)
+    stage.critic.eval()  # so that spectral norms stay as they are from one call to the next
+    (listening,) = torch.autograd.grad(stage.loss(step), decoded)
+    monkeypatch.setattr(sharpen, "PRIMER", step + 1)
+    (alone,) = torch.autograd.grad(stage.loss(step), decoded)
+    (uphill,) = torch.autograd.grad(sum(part.mean() for part in stage.critic(decoded)), decoded)
+    stage.critic.train()
+    wanted = -strength * alone.norm() / uphill.norm() * uphill  # a step goes against the gradient
+    torch.testing.assert_close(listening - alone, wanted, rtol=1e-2, atol=1e-7)
 
 
 def test_the_critic_is_paid_for_telling_them_apart() -> None:

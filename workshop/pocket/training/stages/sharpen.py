@@ -74,21 +74,22 @@ class SharpenStage(DecoderStage):
         self.network = torch.nn.ModuleDict({"vae": self.vae, "critic": self.critic})
 
     def loss(self, step: int) -> torch.Tensor:
-        """Return a scalar whose gradient moves decoder and critic at once; its value means nothing.
+        """Return the decoder stage's loss + the critic's, a scalar whose gradient moves both networks.
 
         At the decoded pictures x̂ the decoder stage's loss pulls by g, and the critic by c = −∇ mean D(x̂), as
-        soon as its primer is over. The decoder follows g + k · |g|/|c| · c, where k is A_LITTLE, then MUCH;
-        the critic's own loss is added.
+        soon as its primer is over. The decoder follows g + k · |g|/|c| · c, where k is A_LITTLE, then MUCH.
         """
         latents, pictures, anew = self.crops(step)
         with single_frame(), autocast(self.device):
             decoded = self.vae.decode(latents).float()
         shown = decoded.detach().requires_grad_()
-        (pull,) = torch.autograd.grad(self.measure(shown, pictures, anew), shown)
+        wrong = self.measure(shown, pictures, anew)
+        (pull,) = torch.autograd.grad(wrong, shown)
         if step >= PRIMER:
             opinion = sum(part.mean() for part in self.critic(shown))
             (criticism,) = torch.autograd.grad(-opinion, shown)
             strength = A_LITTLE if step < GENTLE else MUCH
             pull = pull + strength * pull.norm() / criticism.norm().clamp_min(1e-12) * criticism
         judged = zip(self.critic(pictures), self.critic(shown.detach()), strict=True)
-        return (decoded * pull).sum() + sum(critic_loss(*both) for both in judged)
+        moved = (decoded * pull).sum()  # whose gradient at x̂ is the pull; its value means nothing
+        return wrong.detach() + moved - moved.detach() + sum(critic_loss(*both) for both in judged)
